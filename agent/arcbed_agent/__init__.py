@@ -1,0 +1,1 @@
+"""The Connected Machine agent of the testbed: azcmagent and himds."""

@@ -1,0 +1,105 @@
+"""The table of resource types: what routing, validation, RBAC, the activity log and the OpenAPI document read.
+
+A provider declares `ResourceType` rows; adding a type means one module with its handlers and one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from arcbed_cloud.arm.request import ArmRequest, ArmResponse
+
+Handler = Callable[[ArmRequest], Awaitable[ArmResponse]]
+
+
+class On(Enum):
+    """What a verb is called on."""
+
+    ITEM = "item"
+    GROUP_LIST = "list in a resource group (or in a parent resource, or at a scope for extension types)"
+    SUBSCRIPTION_LIST = "list in a subscription"
+    TENANT_LIST = "list in the tenant"
+    ACTION = "POST to a segment below an item"
+    SUBSCRIPTION_ACTION = "POST to a segment below the type, in a subscription"
+
+
+class Scope(Enum):
+    """Where items of a type live."""
+
+    GROUP = "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}"
+    SUBSCRIPTION = "/subscriptions/{subscriptionId}"
+    TENANT = ""
+    ANY = "/{scope}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verb:
+    """One operation of a type.
+
+    Args:
+        operation_id: Microsoft's swagger operation, e.g. ``Machines_Get``.
+        success: the codes that generated clients accept for it.
+        action: the last segment of an action.
+        permission: ``namespace/type/verb``; derived from method and type when left out.
+        body, answer: names of component schemas for the OpenAPI document, from the provider's ``schemas``.
+        since, until: first and last api-version that has the operation; None: all.
+        logged: writes go to the activity log.
+    """
+
+    operation_id: str
+    method: str
+    on: On
+    handler: Handler
+    success: tuple[int, ...]
+    action: str | None = None
+    permission: str | None = None
+    body: str | None = None
+    answer: str | None = None
+    since: str | None = None
+    until: str | None = None
+    parameters: tuple[str, ...] = ()
+    logged: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResourceType:
+    """One row of the table.
+
+    Args:
+        namespace: e.g. ``Microsoft.HybridCompute``.
+        path: type path below it, e.g. ``machines/extensions``.
+        api_versions: newest first.
+        locations: display names of the regions where it exists; empty: everywhere.
+        name_pattern: regular expression of the last name (whole match).
+        name_parameter: its name in the path template, e.g. ``machineName``.
+        tracked: has location and tags, is listed by ``/resources``.
+    """
+
+    namespace: str
+    path: str
+    scope: Scope
+    api_versions: Sequence[str]
+    verbs: Sequence[Verb]
+    name_parameter: str
+    locations: Sequence[str] = ()
+    name_pattern: str | None = None
+    tracked: bool = False
+    capabilities: str = "None"
+    schemas: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def type(self) -> str:
+        """``namespace/path`` in its official spelling."""
+        return f"{self.namespace}/{self.path}"
+
+    def permission(self, verb: Verb) -> str:
+        """The action that RBAC checks: GET read, PUT and PATCH write, DELETE delete, POST ``{segment}/action``."""
+        if verb.permission is not None:
+            return verb.permission
+        if verb.action is not None:
+            return f"{self.type}/{verb.action}/action"
+        words = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
+        return f"{self.type}/{words[verb.method]}"

@@ -1,0 +1,35 @@
+"""The bed's one source of chance: ids, spreads and shuffles from a printed seed."""
+
+from __future__ import annotations
+
+import random
+import uuid
+
+
+class Ids:
+    """Seeded ids. The same seed and boot give the same sequence.
+
+    Args:
+        seed: any text; printed at start so that a run can be repeated.
+        boot: how often this state has been opened; keeps ids of a reopened bed apart from the earlier ones.
+    """
+
+    def __init__(self, seed: str, boot: int = 0) -> None:
+        self.seed = seed
+        self._random = random.Random(f"{seed}:{boot}")  # noqa: S311 - repeatability, not secrecy
+
+    def guid(self) -> str:
+        """A lower-case version 4 GUID."""
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+    def hex(self, digits: int) -> str:
+        """`digits` lower-case hexadecimal digits."""
+        return f"{self._random.getrandbits(digits * 4):0{digits}x}"
+
+    def integer(self, low: int, high: int) -> int:
+        """A whole number from `low` to `high`, both included."""
+        return self._random.randint(low, high)
+
+    def fraction(self) -> float:
+        """A number in [0, 1)."""
+        return self._random.random()

@@ -1,0 +1,39 @@
+"""Settings of a control plane: what the command line decides, and nothing else reads the environment for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How one control plane is set up.
+
+    Durations are seconds of the bed's clock unless named `real`.
+    """
+
+    state: Path
+    host: str = "127.0.0.1"
+    port: int = 8443
+    tls: bool = True
+    public_url: str | None = None
+    durability: Literal["process", "full"] = "process"
+    shared_state: bool = False
+    clock: Literal["live", "stepped"] = "live"
+    seed: str | None = None
+    server_key: Literal["ecdsa", "rsa"] = "ecdsa"
+    heartbeat_seconds: int = 300
+    disconnected_after_seconds: int = 900
+    certificate_days: int = 90
+    renew_after_days: int = 45
+    machines_per_group: int = 5_000
+    allow_rekey: bool = False
+    token_seconds: int = 3_600
+    machine_token_seconds: int = 86_700
+    machine_tokens_on_bed_clock: bool = True
+    heartbeat_throttle: bool = True
+    register_seconds: float = 0.0
+    extra_hosts: tuple[str, ...] = field(default=())
+    allow_remote: bool = False
