@@ -1,0 +1,70 @@
+# `make demo` runs the main job, `make test` the tests. Both set up .venv by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CLIENT8 := .venvs/hybridcompute-8
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-picture test test-long lint format docs bench up clean
+
+help: ## Show the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# uv where it exists, else venv and pip. Both read pyproject.toml.
+$(STAMP): pyproject.toml
+	@echo "Setting up $(VENV) (once; about a minute) ..."
+	@if command -v uv >/dev/null 2>&1; then \
+	  { [ -x $(BIN)/python ] || uv venv -q --python $(PYTHON) $(VENV); } && \
+	  uv pip install -q --python $(BIN)/python -e '.[all]' --group dev; \
+	else \
+	  { [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || \
+	    { echo "python3-venv is missing: apt-get install python3-venv"; exit 1; }; } && \
+	  $(BIN)/python -m pip install -q --upgrade 'pip>=25.1' && \
+	  $(BIN)/python -m pip install -q -e '.[all]' --group dev; \
+	fi
+	@touch $@
+
+# An older SDK that cannot live beside the current one.
+$(CLIENT8)/.installed: pyproject.toml
+	@mkdir -p .venvs
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv -q --clear --python $(PYTHON) $(CLIENT8) && \
+	  uv pip install -q --python $(CLIENT8)/bin/python 'azure-mgmt-hybridcompute>=8,<9' azure-identity; \
+	else \
+	  $(PYTHON) -m venv --clear $(CLIENT8) && \
+	  $(CLIENT8)/bin/python -m pip install -q 'azure-mgmt-hybridcompute>=8,<9' azure-identity; \
+	fi
+	@touch $@
+
+demo: $(STAMP) ## Start the control plane, onboard a machine, use its identity, remove it
+	@$(BIN)/arcbed demo --report reports/demo
+
+demo-picture: $(STAMP) ## Record docs/demo.svg from a real demo run
+	@$(BIN)/arcbed demo --report reports/demo --export-svg docs/demo.svg
+
+test: $(STAMP) lint ## Lint, types and all quick tests
+	@$(BIN)/python -m pytest -m 'not long'
+
+test-long: $(STAMP) $(CLIENT8)/.installed ## The slow tests: kill -9, fuzzing, old SDKs
+	@$(BIN)/python -m pytest -m long
+
+lint: $(STAMP) ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## Format and fix what can be fixed
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## Benchmarks beside a bare ASGI app and a plain FastAPI route (needs wrk)
+	@$(BIN)/python tests/benchmarks/run.py
+
+up: $(STAMP) ## Start a control plane in the background and say how to use it
+	@$(BIN)/arcbed start
+
+clean: ## Remove what make made
+	@rm -rf $(VENV) .venvs reports .mypy_cache .ruff_cache .pytest_cache
