@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from arcbed_cloud.arm.errors import ArmError
+from arcbed_cloud.arm.errors import invalid_content
 from arcbed_cloud.arm.ids import ResourceId
 
 
@@ -33,7 +33,7 @@ class ArmRequest:
     """A call that has passed authentication.
 
     `query` has lower-case names, `headers` lower-case names, `base_url` is ``https://host[:port]`` as the client
-    spelled it; `target` is the item or collection that the path names, `api_version` one the type supports.
+    spelled it, `action` the permission that was checked; `target` is the item or collection that the path names, `api_version` one the type supports.
     """
 
     method: str
@@ -48,6 +48,7 @@ class ArmRequest:
     request_id: str
     correlation_id: str
     client_ip: str = ""
+    action: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
@@ -59,17 +60,9 @@ class ArmRequest:
         try:
             document = orjson.loads(self.body or b"{}")
         except ValueError as error:
-            raise ArmError(
-                400,
-                "InvalidRequestContent",
-                f"The request content was invalid and could not be deserialized: '{error}'.",
-            ) from error
+            raise invalid_content(str(error)) from error
         if not isinstance(document, dict):
-            raise ArmError(
-                400,
-                "InvalidRequestContent",
-                "The request content was invalid and could not be deserialized: 'a JSON object is expected'.",
-            )
+            raise invalid_content("a JSON object is expected")
         return document
 
 

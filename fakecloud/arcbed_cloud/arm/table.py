@@ -11,8 +11,10 @@ from enum import Enum
 from typing import Any
 
 from arcbed_cloud.arm.request import ArmRequest, ArmResponse
+from arcbed_cloud.store.contract import Row, Unit
 
 Handler = Callable[[ArmRequest], Awaitable[ArmResponse]]
+OnDelete = Callable[[Unit, Row], None]
 
 
 class On(Enum):
@@ -43,7 +45,7 @@ class Verb:
         operation_id: Microsoft's swagger operation, e.g. ``Machines_Get``.
         success: the codes that generated clients accept for it.
         action: the last segment of an action.
-        permission: ``namespace/type/verb``; derived from method and type when left out.
+        permission: ``namespace/type/verb``; derived from method and type when left out, empty: any caller may.
         body, answer: names of component schemas for the OpenAPI document, from the provider's ``schemas``.
         since, until: first and last api-version that has the operation; None: all.
         logged: writes go to the activity log.
@@ -75,7 +77,10 @@ class ResourceType:
         locations: display names of the regions where it exists; empty: everywhere.
         name_pattern: regular expression of the last name (whole match).
         name_parameter: its name in the path template, e.g. ``machineName``.
-        tracked: has location and tags, is listed by ``/resources``.
+        tracked: has location and tags, is listed by ``/resources``; its rows are in the table ``resources``.
+        on_delete: called with the unit and the row before ARM deletes an item together with its group or parent.
+        root: its paths carry no ``/providers/{namespace}`` (subscriptions, resource groups, ...); `path` then starts
+            with the first segment.
     """
 
     namespace: str
@@ -89,6 +94,8 @@ class ResourceType:
     tracked: bool = False
     capabilities: str = "None"
     schemas: Mapping[str, Any] = field(default_factory=dict)
+    on_delete: OnDelete | None = None
+    root: bool = False
 
     @property
     def type(self) -> str:
