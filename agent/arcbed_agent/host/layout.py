@@ -1,7 +1,7 @@
 """Where the agent's files are: data, so that another platform is another table.
 
-Paths: Microsoft's articles "Overview of the Azure Connected Machine agent" and "Agent security"; names that Microsoft
-does not publish are marked *ours*. All are below a movable root (`ARC_ROOT`).
+Paths: Microsoft's articles "Overview of the Azure Connected Machine agent" and "Agent security"; names that
+Microsoft does not publish are marked *ours*. All are below a movable root (`ARC_ROOT`).
 """
 
 from __future__ import annotations

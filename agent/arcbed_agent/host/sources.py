@@ -1,0 +1,115 @@
+"""Where facts about the machine come from, so that tests and beds can hand in others."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class InterfaceAddress:
+    """One address of one network interface."""
+
+    interface: str
+    address: str
+    prefix_length: int
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files, commands and system calls that describe one machine.
+
+    Args:
+        roots: folders that stand for ``/``; a file is taken from the first that has it, so that a folder
+            with an ``etc/os-release`` of its own can shadow the machine's.
+        run: standard output of a command, empty when it is missing or fails.
+        addresses: the addresses of all interfaces.
+        canonical_name: the resolver's full name of a short one, empty when it knows none.
+        used_bytes: bytes in use on the file system mounted at a path.
+        architecture: as ``uname -m`` prints it.
+        environment: the process environment.
+    """
+
+    roots: tuple[Path, ...]
+    run: Callable[[Sequence[str]], str]
+    addresses: Callable[[], list[InterfaceAddress]]
+    canonical_name: Callable[[str], str]
+    used_bytes: Callable[[str], int]
+    architecture: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, path: str) -> str:
+        """The stripped text of ``/path``, empty when it is absent or not readable."""
+        for root in self.roots:
+            try:
+                return (root / path).read_text(encoding="utf-8", errors="replace").strip(" \t\r\n\0")
+            except OSError:
+                continue
+        return ""
+
+    def exists(self, *patterns: str) -> bool:
+        """Whether any file matches one of the glob `patterns` below ``/``."""
+        return any(next(root.glob(pattern), None) for root in self.roots for pattern in patterns)
+
+    def names(self, path: str) -> list[str]:
+        """The sorted entries of the folder ``/path``."""
+        for root in self.roots:
+            try:
+                return sorted(os.listdir(root / path))  # noqa: PTH208 - names are wanted, not paths
+            except OSError:
+                continue
+        return []
+
+
+def this_machine(shadow: Path | None = None) -> Sources:
+    """The real sources of the machine this process runs on; files below `shadow` go before its own."""
+    root = Path("/")
+    return Sources(
+        roots=(shadow, root) if shadow else (root,),
+        run=_run,
+        addresses=_addresses,
+        canonical_name=_canonical_name,
+        used_bytes=_used_bytes,
+        architecture=os.uname().machine,
+        environment=os.environ,
+    )
+
+
+def _run(command: Sequence[str]) -> str:
+    try:
+        finished = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return finished.stdout.strip()
+
+
+def _addresses() -> list[InterfaceAddress]:
+    import ifaddr
+
+    return [
+        InterfaceAddress(
+            str(adapter.name), ip.ip if isinstance(ip.ip, str) else str(ip.ip[0]), int(ip.network_prefix)
+        )
+        for adapter in ifaddr.get_adapters()
+        for ip in adapter.ips
+    ]
+
+
+def _canonical_name(name: str) -> str:
+    try:
+        answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME)
+    except OSError:
+        return ""
+    return answers[0][3]
+
+
+def _used_bytes(mount_point: str) -> int:
+    try:
+        state = os.statvfs(mount_point)
+    except OSError:
+        return 0
+    return (state.f_blocks - state.f_bfree) * state.f_frsize

@@ -1,0 +1,122 @@
+"""Log files of the agent in the text form of logrus, without secrets.
+
+``time="2022-09-30T10:04:09Z" level=debug msg="Requesting token" Method="SPN"``: the first token is the
+time, levels are debug, info, warning, error and fatal, field names may hold blanks and are not quoted,
+field values always are. Newlines are escaped. Shape: as in published azcmagent.log and himds.log files;
+parsers look for ``level=fatal``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import logging.handlers
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from arcbed_agent.clock import Clock
+
+FATAL = logging.CRITICAL
+_LEVELS = {"WARNING": "warning", "CRITICAL": "fatal"}
+_CONCEALED = "[redacted]"
+#: Shapes of secrets inside any text: JWTs, authorization values, credentials in URLs, form fields, keys.
+_SHAPES = (
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), _CONCEALED),
+    (re.compile(r"(?i)\b((?:bearer|basic|pop) )[\w.~+/=-]{8,}"), rf"\1{_CONCEALED}"),
+    (re.compile(r"(\w+://)[^/@\s\"']+@"), rf"\1{_CONCEALED}@"),
+    (
+        re.compile(
+            r"(?i)((?:client_secret|client_assertion|refresh_token|access_token|device_code|password)\\?\"?[=:]\s?\\?\"?)"
+            r"[^&\s\"\\]+"
+        ),
+        rf"\1{_CONCEALED}",
+    ),
+    (
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL),
+        _CONCEALED,
+    ),
+)
+
+
+class Redactor:
+    """Knows this process's secrets by value and all others by shape."""
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+
+    def conceal(self, secret: str) -> None:
+        """Never let `secret` into a log; values of fewer than four characters would blank ordinary text."""
+        if len(secret) >= 4:
+            self._values.add(secret)
+
+    def clean(self, text: str) -> str:
+        """`text` without secrets."""
+        for value in self._values:
+            text = text.replace(value, _CONCEALED)
+        for shape, replacement in _SHAPES:
+            text = shape.sub(replacement, text)
+        return text
+
+
+class LogrusFormatter(logging.Formatter):
+    """One record, one line of logrus text."""
+
+    def __init__(self, clock: Clock, redactor: Redactor) -> None:
+        super().__init__()
+        self._clock = clock
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render `record`; `extra=fields(...)` becomes ``Name="value"`` pairs."""
+        message = record.getMessage()
+        if record.exc_info:
+            message = f"{message}\n{self.formatException(record.exc_info)}"
+        moment = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        level = _LEVELS.get(record.levelname, record.levelname.lower())
+        pairs = [f'time="{moment}"', f"level={level}", f"msg={self._quote(message)}"]
+        pairs += [
+            f"{name}={self._quote(str(value))}" for name, value in getattr(record, "fields", {}).items()
+        ]
+        return " ".join(pairs)
+
+    def _quote(self, text: str) -> str:
+        return json.dumps(self._redactor.clean(text), ensure_ascii=False)
+
+
+def fields(pairs: Mapping[str, Any] | None = None, **more: Any) -> dict[str, dict[str, Any]]:
+    """``log.debug("asking", extra=fields({"Request URL": url}, Method="SPN"))``."""
+    return {"fields": {**(pairs or {}), **more}}
+
+
+def open_log(
+    path: Path,
+    clock: Clock,
+    *,
+    redactor: Redactor | None = None,
+    level: int = logging.DEBUG,
+    max_bytes: int = 10 * 1024 * 1024,
+) -> logging.Handler:
+    """A handler that appends to `path`; archives are compressed as ``<name>.1.gz`` (agent 1.49).
+
+    Raises:
+        OSError: the file or its folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=max_bytes, backupCount=4, encoding="utf-8")
+    handler.namer = lambda name: f"{name}.gz"
+    handler.rotator = _archive
+    handler.setLevel(level)
+    handler.setFormatter(LogrusFormatter(clock, redactor or Redactor()))
+    path.chmod(0o640)
+    return handler
+
+
+def _archive(source: str, destination: str) -> None:
+    with Path(source).open("rb") as plain, gzip.open(destination, "wb") as packed:
+        shutil.copyfileobj(plain, packed)
+    os.unlink(source)  # noqa: PTH108 - the rotator's contract is strings
