@@ -1,9 +1,10 @@
 """The bed's certificate authority and the certificates it issues.
 
 Two authorities live in a state folder. The server authority vouches for the control plane's own TLS
-certificate and can vouch for nothing but Azure's names, localhost and loopback addresses: its name constraints
-are critical, so that trusting it by mistake opens no other site. The tenant authority issues machine
-certificates and is never given to a TLS client. Both are made at first start; their keys never leave the folder.
+certificate and can vouch for nothing but Azure's names, localhost and loopback addresses: its name
+constraints are critical, so that trusting it by mistake opens no other site. The tenant authority issues
+machine certificates and is never given to a TLS client. Both are made at first start; their keys never leave
+the folder.
 """
 
 from __future__ import annotations
