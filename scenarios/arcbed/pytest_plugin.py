@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, so that strict projects accept it."""
-    config.addinivalue_line("markers", "clause(id, ...): the documented behaviour (arcbed clauses) that a test proves")
+    config.addinivalue_line("markers", "clause(id): the clause of arcbed's catalogue that a test proves")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -69,7 +69,7 @@ def bed(request: pytest.FixtureRequest, arcbed_session: BedSession) -> Any:
 
 @pytest.fixture
 def cloud(request: pytest.FixtureRequest, arcbed_session: BedSession) -> Any:
-    """The session's control plane, an `arcbed.harness.Cloud`: `cloud.arm`, `cloud.principal(...)`, `cloud.env`."""
+    """The session's control plane, an `arcbed.harness.Cloud`."""
     return _view(request, arcbed_session, arcbed_session.live.cloud)
 
 
@@ -83,10 +83,8 @@ def resource_group(arcbed_session: BedSession) -> Iterator[str]:
 
 
 @pytest.fixture
-def machine(
-    request: pytest.FixtureRequest, arcbed_session: BedSession, resource_group: str
-) -> Iterator[Any]:
-    """A machine with a running agent, not connected yet; `machine.connect()` puts it into `resource_group`."""
+def machine(request: pytest.FixtureRequest, arcbed_session: BedSession, resource_group: str) -> Iterator[Any]:
+    """A machine with a running agent; `machine.connect()` puts it into `resource_group`."""
     made = arcbed_session.call(arcbed_session.live.machine(resource_group=resource_group))
     yield _view(request, arcbed_session, made)
     arcbed_session.call(made.remove())

@@ -1,0 +1,177 @@
+"""A bed: one control plane, any number of machines, and a record of what they did."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from arcbed.harness.cloud import Cloud
+from arcbed.harness.contract import Backend, CloudOptions
+from arcbed.harness.errors import BedError
+from arcbed.harness.machine import Machine
+from arcbed.harness.process_backend import ProcessBackend
+from arcbed.harness.recorder import Attachment, Recorder
+
+
+class Bed:
+    """A testbed, made when entered and gone when left.
+
+    Args:
+        options: how the control plane differs from the default.
+        recorder: where steps, commands and calls are put on the record; None records nothing.
+        folder: an empty folder for all state; by default a temporary one, deleted at the end.
+        keep: leave the folder behind.
+        backend: where it runs; by default processes on this machine.
+    """
+
+    def __init__(
+        self,
+        options: CloudOptions | None = None,
+        *,
+        recorder: Recorder | None = None,
+        folder: Path | None = None,
+        keep: bool = False,
+        backend: Backend | None = None,
+    ) -> None:
+        self.options = options or CloudOptions()
+        self.recorder = recorder
+        self.keep = keep or folder is not None
+        self.folder = folder if folder is not None else Path(tempfile.mkdtemp(prefix="arcbed-"))
+        self.machines: list[Machine] = []
+        self._backend = backend or ProcessBackend(self.folder)
+        self._cloud: Cloud | None = None
+        self._numbers = itertools.count(1)
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._cloud = Cloud(await self._backend.cloud(self.options), self.recorder)
+        except BaseException:
+            self._forget()
+            raise
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        try:
+            await asyncio.gather(*(machine.remove() for machine in self.machines), return_exceptions=True)
+            if self._cloud is not None:
+                await self._cloud.close()
+                await self._cloud.host.stop()
+        finally:
+            self._forget()
+
+    @property
+    def cloud(self) -> Cloud:
+        """The control plane.
+
+        Raises:
+            BedError: the bed has not been entered.
+        """
+        if self._cloud is None:
+            raise BedError("the bed has not been entered")
+        return self._cloud
+
+    async def machine(
+        self,
+        name: str | None = None,
+        *,
+        resource_group: str = "rg-arcbed",
+        heartbeat_seconds: int | None = None,
+        started: bool = True,
+        config: Mapping[str, Any] | None = None,
+    ) -> Machine:
+        """A machine with the agent installed and, unless told otherwise, running; it is not connected.
+
+        Args:
+            name: also the default of its resource name.
+            resource_group: where it goes when it connects.
+            heartbeat_seconds: its pace; None leaves it to the service (300).
+            started: whether himds runs.
+            config: more of its localconfig.json.
+
+        Raises:
+            BedError: the bed has a machine of that name, or its agent does not come up.
+        """
+        settings: dict[str, Any] = endpoints(self.cloud.env) | {"himds.port": 0}
+        if heartbeat_seconds is not None:
+            settings["himds.heartbeatSeconds"] = heartbeat_seconds
+        host = await self._backend.machine(
+            name or f"machine-{next(self._numbers)}", settings | dict(config or {})
+        )
+        machine = Machine(host, self.cloud, resource_group, self.recorder)
+        self.machines.append(machine)
+        if started:
+            await machine.start()
+        return machine
+
+    @asynccontextmanager
+    async def step(self, title: str, clauses: Iterable[str] = ()) -> AsyncIterator[None]:
+        """One step of a story, citing the clauses of docs/clauses.toml that it proves.
+
+        Raises:
+            BedError: a clause is unknown, or a process of the bed has died meanwhile.
+        """
+        if self.recorder is None:
+            yield
+            self.check()
+            return
+        with self.recorder.step(title, clauses):
+            yield
+            self.check()
+
+    def note(self, title: str, body: str = "") -> None:
+        """Put something on the record of this step."""
+        if self.recorder:
+            self.recorder.event("note", title, body=body)
+
+    def check(self) -> None:
+        """Every process of the bed that should run does.
+
+        Raises:
+            ProcessDiedError: one ended by itself.
+        """
+        self.cloud.host.check()
+        for machine in self.machines:
+            machine.host.check()
+
+    def attachments(self, *, logs: bool) -> list[Attachment]:
+        """What a report shows of the bed: files of the machines, with `logs` all logs; no keys."""
+        found: list[Attachment] = []
+        if self._cloud is None:
+            return found
+        if logs:
+            found += [
+                Attachment("control plane", name, text) for name, text in self._cloud.host.logs().items()
+            ]
+        for machine in self.machines:
+            listing = "\n".join(f"{mode}  {path}" for path, mode in machine.files().items())
+            found.append(Attachment(machine.name, "files", listing))
+            for key in ("agent_config", "local_config"):
+                if machine.path(key).is_file():
+                    text = machine.path(key).read_text(errors="replace")
+                    found.append(Attachment(machine.name, machine.path(key).name, text))
+            if logs:
+                found += [Attachment(machine.name, name, text) for name, text in machine.host.logs().items()]
+        return found
+
+    def _forget(self) -> None:
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def endpoints(env: Mapping[str, Any]) -> dict[str, str]:
+    """The localconfig.json of a machine that has no DNS for Azure's names (docs/wire.md 2.2, 2.3)."""
+    arm = env["armEndpoint"]
+    return {
+        "endpoints.arm": arm,
+        "endpoints.login": env["authority"],
+        "endpoints.his": f"{arm}/his",
+        "endpoints.gas": f"{arm}/gas",
+        "endpoints.gns": f"{arm}/gns",
+        "tls.caBundle": env["caFile"],
+    }

@@ -1,0 +1,146 @@
+"""The control plane of a bed, as stories and tests use it."""
+
+from __future__ import annotations
+
+import itertools
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from arcbed.harness import clock
+from arcbed.harness.admin import Admin
+from arcbed.harness.arm import Answer, Arm, Principal
+from arcbed.harness.contract import CloudHost
+from arcbed.harness.errors import BedError
+from arcbed.harness.recorder import Recorder
+
+NAMESPACE = "Microsoft.HybridCompute"
+LOCATION = "westeurope"
+#: Built-in roles that stories grant. Source: the article "Azure built-in roles".
+ROLES: Mapping[str, str] = {
+    "Owner": "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
+    "Contributor": "b24988ac-6180-42a0-ab88-20f7382dd24c",
+    "Reader": "acdd72a7-3385-48ef-bd42-f606fba81ae7",
+    "Azure Connected Machine Onboarding": "b64e21ea-ac4e-4cdf-9dc9-5b892992bee7",
+    "Azure Connected Machine Resource Administrator": "cd570a14-e51a-42ad-bac8-bafd67325302",
+}
+
+
+class Cloud:
+    """A running control plane.
+
+    Attributes:
+        arm: ARM as the owner of the subscription.
+        owner: the owner.
+        onboarding: a principal that may only onboard machines.
+        admin: the testbed's own API.
+    """
+
+    def __init__(self, host: CloudHost, recorder: Recorder | None = None) -> None:
+        self.host = host
+        self.admin = Admin(host.state)
+        self.recorder = recorder
+        self.owner = _principal("owner", self.env["owner"])
+        self.onboarding = _principal("onboarding", self.env["onboarding"])
+        self._trust = ssl.create_default_context(cafile=self.env["caFile"])
+        self._arms: list[Arm] = []
+        self._numbers = itertools.count(1)
+        self.arm = self.as_principal(self.owner)
+
+    @property
+    def env(self) -> Mapping[str, Any]:
+        """Endpoints, ids, CA file and principals, as ``fakecloud env --json`` gives them."""
+        return self.host.env
+
+    @property
+    def subscription_id(self) -> str:
+        """The subscription of the bed."""
+        return str(self.env["subscriptionId"])
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant of the bed."""
+        return str(self.env["tenantId"])
+
+    def as_principal(self, principal: Principal) -> Arm:
+        """ARM as `principal` sees it."""
+        arm = Arm(self.env, principal, self.recorder, self._trust)
+        self._arms.append(arm)
+        return arm
+
+    async def principal(self, name: str, role: str | None = None, scope: str | None = None) -> Principal:
+        """A new service principal; with `role`, a built-in one, at `scope` (default: the subscription).
+
+        Raises:
+            BedError: the role is not one of `ROLES`.
+        """
+        if role is not None and role not in ROLES:
+            raise BedError(f"unknown role {role!r}; known are {', '.join(ROLES)}")
+        made = await self.admin.principal(name)
+        if role is not None:
+            await self.grant(made, role, scope)
+        return made
+
+    async def grant(self, principal: Principal, role: str, scope: str | None = None) -> None:
+        """Assign a built-in role to `principal` at `scope` (default: the subscription)."""
+        authorization = "providers/Microsoft.Authorization"
+        definition = f"{self.arm.subscription}/{authorization}/roleDefinitions/{ROLES[role]}"
+        where = self.arm.subscription if scope is None else scope
+        name = f"{next(self._numbers):08d}-0000-4000-8000-{principal.object_id[-12:]}"
+        answer = await self.arm.put(
+            f"{where}/{authorization}/roleAssignments/{name}",
+            {
+                "properties": {
+                    "roleDefinitionId": definition,
+                    "principalId": principal.object_id,
+                    "principalType": "ServicePrincipal",
+                }
+            },
+        )
+        answer.expect_ok()
+
+    async def new_group(self, name: str | None = None, location: str = LOCATION) -> str:
+        """An empty resource group; its name."""
+        group = name or f"rg-{next(self._numbers)}"
+        (await self.arm.put(self.arm.group_id(group), {"location": location})).expect_ok()
+        return group
+
+    async def delete_group(self, name: str) -> None:
+        """Delete a resource group and what is in it; a missing one is fine."""
+        answer = await self.arm.delete(self.arm.group_id(name))
+        if answer.status != 404:
+            (await self.arm.finished(answer.expect_ok())).expect_ok()
+
+    async def register(self, namespace: str = NAMESPACE, *, within: float = 30.0) -> None:
+        """Register a resource provider and wait until it is.
+
+        Raises:
+            BedError: it is not within `within` real seconds.
+        """
+        path = f"{self.arm.subscription}/providers/{namespace}"
+        (await self.arm.post(f"{path}/register")).expect_ok()
+
+        async def registered() -> bool | None:
+            answer = await self.arm.get(path)
+            return answer.body.get("registrationState") == "Registered" or None
+
+        if await clock.until(registered, limit=within) is None:
+            raise BedError(f"{namespace} was not registered within {within:g} s")
+
+    async def machine(self, group: str, name: str, api_version: str | None = None) -> Answer:
+        """GET the ARM resource of a machine."""
+        return await self.arm.get(self.arm.machine_id(group, name), api_version)
+
+    async def close(self) -> None:
+        """Let go of the connections; the host is stopped by the bed."""
+        for arm in self._arms:
+            await arm.close()
+
+
+def _principal(name: str, found: Mapping[str, Any]) -> Principal:
+    return Principal(
+        name=name,
+        client_id=found["clientId"],
+        client_secret=found["clientSecret"],
+        object_id=found["objectId"],
+    )

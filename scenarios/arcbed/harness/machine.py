@@ -1,0 +1,265 @@
+"""A machine of a bed, as stories and tests use it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+
+from arcbed.harness import clock
+from arcbed.harness.arm import Principal
+from arcbed.harness.cloud import LOCATION, Cloud
+from arcbed.harness.contract import MachineHost
+from arcbed.harness.errors import BedError
+from arcbed.harness.process import Completed
+from arcbed.harness.recorder import Recorder
+from arcbed_agent.host.layout import Layout
+
+COMMAND_SECONDS = 120.0
+HIDDEN = "***"
+SECRET_FLAGS = ("--service-principal-secret", "-p", "--access-token")
+INSTANCE_VERSION = "2020-06-01"
+TOKEN_VERSION = "2020-06-01"
+
+
+@dataclass(frozen=True)
+class Token:
+    """What the local token endpoint answered, with the claims of the token (not verified)."""
+
+    body: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The access token."""
+        return str(self.body["access_token"])
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """What the token says."""
+        found: Mapping[str, Any] = jwt.decode(self.text, options={"verify_signature": False})
+        return found
+
+
+class Machine:
+    """A machine with the agent installed.
+
+    Attributes:
+        name: how the bed calls it, and the default resource name.
+        resource_group: where `connect` puts it.
+    """
+
+    def __init__(
+        self, host: MachineHost, cloud: Cloud, resource_group: str, recorder: Recorder | None = None
+    ) -> None:
+        self.host = host
+        self.cloud = cloud
+        self.resource_group = resource_group
+        self.recorder = recorder
+
+    @property
+    def name(self) -> str:
+        """How the bed calls it."""
+        return self.host.name
+
+    @property
+    def root(self) -> Path:
+        """Its file system, as this process sees it."""
+        return self.host.root
+
+    def path(self, key: str) -> Path:
+        """One of its documented paths, such as ``agent_config``; the keys are those of the agent's layout."""
+        return Layout(self.host.root)[key]
+
+    # -- the agent -----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the agent's daemon."""
+        await self.host.start_agent()
+
+    async def stop(self) -> None:
+        """Stop the agent's daemon."""
+        await self.host.stop_agent()
+
+    async def kill(self) -> None:
+        """End the agent's daemon as ``kill -9`` does."""
+        await self.host.kill_agent()
+
+    async def remove(self) -> None:
+        """Stop everything on the machine."""
+        await self.host.remove()
+
+    async def azcmagent(self, *arguments: str, limit: float = COMMAND_SECONDS) -> Completed:
+        """Run azcmagent to its end; any exit code is an answer. Secrets are kept off the record."""
+        done = await self.host.run("azcmagent", arguments, limit=limit, shown=masked(arguments))
+        if self.recorder:
+            self.recorder.event(
+                "command",
+                " ".join(done.arguments),
+                seconds=done.seconds,
+                body=done.output.strip(),
+                mark=str(done.exit_code),
+            )
+        return done
+
+    async def connect(
+        self,
+        *extra: str,
+        principal: Principal | None = None,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        location: str = LOCATION,
+    ) -> Completed:
+        """``azcmagent connect`` with a service principal (default: the onboarding one) and its secret."""
+        who = principal or self.cloud.onboarding
+        return await self.azcmagent(
+            "connect",
+            *("--subscription-id", self.cloud.subscription_id),
+            *("--resource-group", self.resource_group),
+            *("--tenant-id", self.cloud.tenant_id),
+            *("--location", location),
+            *("--resource-name", name or self.name),
+            *_login(who),
+            *(("--tags", ",".join(f"{key}={value}" for key, value in tags.items())) if tags else ()),
+            *extra,
+        )
+
+    async def disconnect(self, *extra: str, principal: Principal | None = None) -> Completed:
+        """``azcmagent disconnect`` with a service principal (default: the owner) and its secret."""
+        who = principal or self.cloud.owner
+        return await self.azcmagent("disconnect", *_login(who), *extra)
+
+    async def show(self) -> dict[str, Any]:
+        """``azcmagent show --json``.
+
+        Raises:
+            BedError: it fails.
+        """
+        done = await self.azcmagent("show", "--json")
+        if done.exit_code:
+            raise BedError(f"azcmagent show failed\n{done.output}")
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    # -- the local endpoint --------------------------------------------------------------------------------
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """``IDENTITY_ENDPOINT`` and ``IMDS_ENDPOINT`` as the agent announces them to systemd services.
+
+        Raises:
+            BedError: it does not.
+        """
+        text = self.path("environment").read_text() if self.path("environment").is_file() else ""
+        found = dict(re.findall(r"\b(IDENTITY_ENDPOINT|IMDS_ENDPOINT)=([^\"\s]+)", text))
+        if len(found) != 2:
+            raise BedError(f"{self.path('environment')} does not name the local endpoint")
+        return found
+
+    async def local(self, url: str, headers: Mapping[str, str], **query: str) -> httpx.Response:
+        """One GET to the local endpoint, with exactly these headers."""
+        began = clock.monotonic()
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            answer = await client.get(url, params=query, headers=dict(headers))
+        if self.recorder:
+            self.recorder.event(
+                "http",
+                f"GET {answer.request.url}",
+                seconds=clock.monotonic() - began,
+                mark=str(answer.status_code),
+                body=answer.text if answer.is_error else "",
+            )
+        return answer
+
+    async def metadata(self) -> dict[str, Any]:
+        """`compute` of ``/metadata/instance``.
+
+        Raises:
+            BedError: the agent refuses.
+        """
+        url = f"{self.environment['IMDS_ENDPOINT']}/metadata/instance"
+        answer = await self.local(url, {"Metadata": "true"}, **{"api-version": INSTANCE_VERSION})
+        if answer.is_error:
+            raise BedError(f"the metadata endpoint answered {answer.status_code}: {answer.text}")
+        compute: dict[str, Any] = answer.json()["compute"]
+        return compute
+
+    async def challenge(self, resource: str) -> httpx.Response:
+        """The first half of the token exchange: a request without proof."""
+        return await self.local(
+            self.environment["IDENTITY_ENDPOINT"],
+            {"Metadata": "true"},
+            **{"api-version": TOKEN_VERSION, "resource": resource},
+        )
+
+    async def token(self, resource: str = "https://management.azure.com/") -> Token:
+        """A token of the machine's identity, through the documented exchange: challenge, key file, proof.
+
+        Raises:
+            BedError: the agent refuses.
+        """
+        first = await self.challenge(resource)
+        realm = first.headers.get("www-authenticate", "").partition("Basic realm=")[2]
+        if first.status_code != 401 or not realm:
+            raise BedError(f"no challenge from the token endpoint, but {first.status_code}: {first.text}")
+        proof = (self.path("tokens") / Path(realm).name).read_text()
+        second = await self.local(
+            self.environment["IDENTITY_ENDPOINT"],
+            {"Metadata": "true", "Authorization": f"Basic {proof}"},
+            **{"api-version": TOKEN_VERSION, "resource": resource},
+        )
+        if second.is_error:
+            raise BedError(f"the token endpoint answered {second.status_code}: {second.text}")
+        return Token(second.json())
+
+    # -- its files -----------------------------------------------------------------------------------------
+
+    def agent_config(self) -> dict[str, Any]:
+        """`agentconfig.json`; empty where it is missing."""
+        return self._document("agent_config")
+
+    def local_config(self) -> dict[str, Any]:
+        """`localconfig.json`; empty where it is missing."""
+        return self._document("local_config")
+
+    def set_local_config(self, **values: Any) -> None:
+        """Write settings into `localconfig.json`, with ``__`` for the dot; None removes one."""
+        document = self.local_config()
+        for key, value in values.items():
+            document.pop(key.replace("__", "."), None)
+            if value is not None:
+                document[key.replace("__", ".")] = value
+        self.path("local_config").write_text(json.dumps(document, indent=2) + "\n")
+
+    def files(self) -> dict[str, str]:
+        """Every file below the root with its mode, as ``{"/var/opt/...": "0640"}``."""
+        return {
+            Layout(self.root).shown(path): f"{path.stat().st_mode & 0o7777:04o}"
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file()
+        }
+
+    def _document(self, key: str) -> dict[str, Any]:
+        path = self.path(key)
+        document: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        return document
+
+
+def masked(arguments: Sequence[str]) -> list[str]:
+    """`arguments` with the values of secret flags hidden."""
+    return [
+        HIDDEN if index and arguments[index - 1] in SECRET_FLAGS else argument
+        for index, argument in enumerate(arguments)
+    ]
+
+
+def _login(principal: Principal) -> tuple[str, ...]:
+    return (
+        *("--service-principal-id", principal.client_id),
+        *("--service-principal-secret", principal.client_secret),
+    )

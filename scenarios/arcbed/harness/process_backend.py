@@ -1,0 +1,260 @@
+"""Beds made of processes on this machine: each agent below a root of its own, all on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sysconfig
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from arcbed.harness import clock, process
+from arcbed.harness.contract import CloudOptions
+from arcbed.harness.errors import BedError, NotReadyError
+from arcbed.harness.process import Child, Completed
+from arcbed_agent.host.layout import Layout
+
+READY_SECONDS = 30.0
+#: Variables that a process of a bed keeps: neither proxies nor anybody's Azure login may leak in.
+KEPT = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "COVERAGE_PROCESS_START",
+)
+
+
+def program(name: str) -> str:
+    """Where a console script of this installation is.
+
+    Raises:
+        BedError: it is not installed.
+    """
+    beside = Path(sysconfig.get_path("scripts")) / name
+    found = str(beside) if beside.is_file() else shutil.which(name)
+    if not found:
+        raise BedError(f"{name} is not installed: pip install 'arcbed[all]'")
+    return found
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a process of a bed."""
+    return {key: os.environ[key] for key in KEPT if key in os.environ} | {"PYTHONUNBUFFERED": "1"} | more
+
+
+async def wait_ready(child: Child, probe: Any) -> None:
+    """Wait until `probe()` is true; at most 30 real seconds.
+
+    Raises:
+        ProcessDiedError: `child` ended meanwhile.
+        NotReadyError: it is still not ready.
+    """
+
+    async def once() -> bool | None:
+        if not child.alive:
+            raise child.died()
+        return (await probe()) or None
+
+    if await clock.until(once, limit=READY_SECONDS) is None:
+        raise NotReadyError(f"{child.name} was not ready within {READY_SECONDS:g} s\n{child.tail()}".rstrip())
+
+
+class ProcessCloud:
+    """`fakecloud serve` as a child process."""
+
+    def __init__(self, state: Path, options: CloudOptions) -> None:
+        self.state = state
+        self.options = options
+        self.env: Mapping[str, Any] = {}
+        self._port = 0
+        self._child: Child | None = None
+
+    async def start(self) -> None:
+        """Start it, on the same port as before if there was a before."""
+        self._child = child = Child(
+            "fakecloud",
+            [program("fakecloud"), "serve", *self._arguments()],
+            env=environment(),
+            log=self.state.with_suffix(".log"),
+        )
+        (self.state / "fakecloud.json").unlink(missing_ok=True)
+        await child.start()
+        await wait_ready(child, self._answers)
+        listing = await process.run(
+            [program("fakecloud"), "env", "--state", str(self.state), "--json"], env=environment()
+        )
+        if listing.exit_code:
+            raise BedError(f"fakecloud env failed\n{listing.output}")
+        self.env = json.loads(listing.stdout)
+
+    def _arguments(self) -> list[str]:
+        options = self.options
+        return [
+            *("--state", str(self.state), "--port", str(self._port)),
+            *(("--seed", options.seed) if options.seed else ()),
+            *(() if options.heartbeat_throttle else ("--no-heartbeat-throttle",)),
+            *options.arguments,
+        ]
+
+    async def _answers(self) -> bool:
+        with suppress(OSError, ValueError, KeyError, httpx.HTTPError):
+            bound = json.loads((self.state / "fakecloud.json").read_text())
+            self._port = int(bound["port"])
+            transport = httpx.AsyncHTTPTransport(uds=str(self.state / "admin.sock"))
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return (await client.get("/_fakecloud/ready")).status_code == 200
+        return False
+
+    async def stop(self) -> None:
+        """Stop it, keep its state."""
+        if self._child:
+            await self._child.stop()
+            self._child = None
+
+    async def kill(self) -> None:
+        """End it without a word."""
+        if self._child:
+            await self._child.kill()
+            self._child = None
+
+    def check(self) -> None:
+        """Make sure that it runs.
+
+        Raises:
+            ProcessDiedError: it ended by itself.
+        """
+        if self._child and not self._child.alive:
+            raise self._child.died()
+
+    def logs(self) -> Mapping[str, str]:
+        """What it printed."""
+        return _texts({"fakecloud.log": self.state.with_suffix(".log")})
+
+
+class ProcessMachine:
+    """himds and azcmagent as child processes below a root folder."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.root = root
+        self.layout = Layout(root)
+        self._agent: Child | None = None
+        self._output = root.with_suffix(".out")
+
+    def _env(self) -> dict[str, str]:
+        return environment(ARC_ROOT=str(self.root))
+
+    async def start_agent(self) -> None:
+        """Start himds and return when it answers on its socket."""
+        self._agent = agent = Child(
+            f"himds on {self.name}", [program("himds")], env=self._env(), log=self._output
+        )
+        await agent.start()
+        await wait_ready(agent, self._listens)
+
+    async def _listens(self) -> bool:
+        with suppress(OSError):
+            _, writer = await asyncio.open_unix_connection(str(self.layout["himds_socket"]))
+            writer.close()
+            return self.layout["environment"].is_file()
+        return False
+
+    async def stop_agent(self) -> None:
+        """Stop himds, as ``systemctl stop himdsd`` does."""
+        if self._agent:
+            await self._agent.stop()
+            self._agent = None
+
+    async def kill_agent(self) -> None:
+        """End himds as ``kill -9`` does."""
+        if self._agent:
+            await self._agent.kill()
+            self._agent = None
+
+    async def run(
+        self, program_name: str, arguments: Sequence[str], *, limit: float, shown: Sequence[str] | None = None
+    ) -> Completed:
+        """Run a program of the agent below this machine's root."""
+        return await process.run(
+            [program(program_name), *arguments],
+            env=self._env(),
+            limit=limit,
+            shown=(program_name, *(shown or arguments)),
+        )
+
+    async def remove(self) -> None:
+        """Stop everything on it; its files stay until the bed is gone."""
+        await self.stop_agent()
+
+    def check(self) -> None:
+        """Make sure that its agent runs, if it should.
+
+        Raises:
+            ProcessDiedError: it ended by itself.
+        """
+        if self._agent and not self._agent.alive:
+            raise self._agent.died()
+
+    def logs(self) -> Mapping[str, str]:
+        """The agent's logs and what himds printed."""
+        layout = self.layout
+        return _texts(
+            {"himds.out": self._output, "himds.log": layout["himds_log"], "azcmagent.log": layout["cli_log"]}
+        )
+
+
+class ProcessBackend:
+    """Everything below one folder.
+
+    Args:
+        folder: an existing, empty folder; its path should be short (Unix socket paths end at 107 bytes).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def cloud(self, options: CloudOptions) -> ProcessCloud:
+        """Start a control plane and return when it is ready.
+
+        Raises:
+            NotReadyError: it does not become ready.
+            ProcessDiedError: it ends at once.
+        """
+        state = self.folder / "cloud"
+        state.mkdir(mode=0o700)
+        cloud = ProcessCloud(state, options)
+        try:
+            await cloud.start()
+        except BaseException:
+            await cloud.kill()
+            raise
+        return cloud
+
+    async def machine(self, name: str, config: Mapping[str, Any]) -> ProcessMachine:
+        """Lay out a machine below `folder`; its agent is not running yet.
+
+        Raises:
+            BedError: the bed has a machine of that name.
+        """
+        machine = ProcessMachine(name, self.folder / name)
+        if machine.root.exists():
+            raise BedError(f"the bed has a machine called {name} already")
+        local = machine.layout["local_config"]
+        local.parent.mkdir(parents=True)
+        local.write_text(json.dumps(dict(config), indent=2) + "\n")
+        return machine
+
+
+def _texts(files: Mapping[str, Path]) -> dict[str, str]:
+    return {name: path.read_text(errors="replace") for name, path in files.items() if path.is_file()}
