@@ -58,7 +58,7 @@ def new_secret() -> str:
 
 
 def hashed(secret: str, *, key_id: str, expires: float, label: str) -> dict[str, Any]:
-    """What is stored: never the text. Secrets have 200 bits and more, so a salted hash withstands guessing."""
+    """What is stored: never the text. Secrets have 200 bits and more, a salted hash withstands guessing."""
     salt = secrets.token_bytes(16)
     return {
         "keyId": key_id,

@@ -56,9 +56,9 @@ class Principal:
 class Directory:
     """Who exists. Writes go through the caller's unit: a resource and its identity are born together."""
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Plane, *, tenant_id: str | None = None) -> None:
         self._plane = plane
-        self._unseeded = plane.ids.guid()
+        self._unseeded = tenant_id or plane.ids.guid()
 
     # -- the tenant ----------------------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ class Directory:
         return self.add_principal(unit, kind="ServicePrincipal", name=name, resource_id=resource_id)
 
     def remove(self, unit: Unit, object_id: str) -> None:
-        """Delete a principal and its credentials; an unknown one is fine. Its tokens are refused from now on."""
+        """Delete a principal and its credentials; an unknown one is fine. Its tokens are refused at once."""
         unit.delete(TABLE, object_id.lower())
 
     # -- credentials ---------------------------------------------------------------------------------------
@@ -223,6 +223,10 @@ class Directory:
             "certificates",
             lambda before: [*credentials.current(before, now, without=entry["thumbprint"]), entry],
         )
+
+    def remove_certificates(self, unit: Unit, object_id: str) -> None:
+        """Let every certificate of a principal go: a machine that is given another key starts anew."""
+        self._change(unit, object_id, "certificates", lambda _before: [])
 
     def certificates(self, app_id: str) -> list[Certificate]:
         """Every certificate that the application may sign with, run out or not."""
