@@ -1,0 +1,22 @@
+"""Which page of docs/reference is made by what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from arcbed_docs import agent, clauses, commands, coverage, limits
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+PAGES: dict[str, Callable[[], str]] = {
+    "azcmagent.md": commands.azcmagent,
+    "fakecloud.md": commands.fakecloud,
+    "arcbed.md": commands.arcbed,
+    "azcm-codes.md": agent.codes,
+    "localconfig.md": agent.settings,
+    "files.md": agent.files,
+    "coverage.md": coverage.page,
+    "limits.md": limits.page,
+    "clauses.md": clauses.page,
+}
