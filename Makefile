@@ -60,6 +60,9 @@ format: $(STAMP) ## Format and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+docs: $(STAMP) ## Write the generated pages of docs/reference
+	@cd tools && ../$(BIN)/python -m arcbed_docs
+
 bench: $(STAMP) ## Benchmarks beside a bare ASGI app and a plain FastAPI route (needs wrk)
 	@$(BIN)/python tests/benchmarks/run.py
 
