@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import ssl
 from collections.abc import Mapping
@@ -66,10 +67,19 @@ class Answer:
 
 
 class Arm:
-    """Calls as `principal`. Paths begin with a slash; a missing api-version is filled in by namespace."""
+    """Calls as `principal`, with its secret or with a given `token`.
+
+    Paths begin with a slash; a missing api-version is filled in by namespace.
+    """
 
     def __init__(
-        self, env: Mapping[str, Any], principal: Principal, recorder: Recorder | None, trust: ssl.SSLContext
+        self,
+        env: Mapping[str, Any],
+        principal: Principal,
+        recorder: Recorder | None,
+        trust: ssl.SSLContext,
+        *,
+        token: str = "",
     ) -> None:
         self.principal = principal
         self.subscription = f"/subscriptions/{env['subscriptionId']}"
@@ -78,8 +88,8 @@ class Arm:
         self._client = httpx.AsyncClient(
             base_url=env["armEndpoint"], verify=trust, trust_env=False, timeout=30
         )
-        self._token = ""
-        self._token_until = 0.0
+        self._token = token
+        self._token_until = math.inf if token else 0.0
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -68,6 +68,13 @@ class Cloud:
         self._arms.append(arm)
         return arm
 
+    def as_token(self, name: str, token: str) -> Arm:
+        """ARM as the bearer of `token` sees it; `name` is for messages."""
+        bearer = Principal(name=name, client_id="", client_secret="")
+        arm = Arm(self.env, bearer, self.recorder, self._trust, token=token)
+        self._arms.append(arm)
+        return arm
+
     async def principal(self, name: str, role: str | None = None, scope: str | None = None) -> Principal:
         """A new service principal; with `role`, a built-in one, at `scope` (default: the subscription).
 
@@ -78,26 +85,19 @@ class Cloud:
             raise BedError(f"unknown role {role!r}; known are {', '.join(ROLES)}")
         made = await self.admin.principal(name)
         if role is not None:
-            await self.grant(made, role, scope)
+            (await self.assign(made.object_id, role, scope)).expect_ok()
         return made
 
-    async def grant(self, principal: Principal, role: str, scope: str | None = None) -> None:
-        """Assign a built-in role to `principal` at `scope` (default: the subscription)."""
+    async def assign(self, object_id: str, role: str, scope: str | None = None) -> Answer:
+        """Ask ARM to give a built-in role to a principal at `scope` (default: the subscription)."""
         authorization = "providers/Microsoft.Authorization"
         definition = f"{self.arm.subscription}/{authorization}/roleDefinitions/{ROLES[role]}"
         where = self.arm.subscription if scope is None else scope
-        name = f"{next(self._numbers):08d}-0000-4000-8000-{principal.object_id[-12:]}"
-        answer = await self.arm.put(
+        name = f"{next(self._numbers):08d}-0000-4000-8000-{object_id[-12:]}"
+        return await self.arm.put(
             f"{where}/{authorization}/roleAssignments/{name}",
-            {
-                "properties": {
-                    "roleDefinitionId": definition,
-                    "principalId": principal.object_id,
-                    "principalType": "ServicePrincipal",
-                }
-            },
+            {"properties": {"roleDefinitionId": definition, "principalId": object_id}},
         )
-        answer.expect_ok()
 
     async def new_group(self, name: str | None = None, location: str = LOCATION) -> str:
         """An empty resource group; its name."""

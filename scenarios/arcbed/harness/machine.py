@@ -134,6 +134,10 @@ class Machine:
         who = principal or self.cloud.owner
         return await self.azcmagent("disconnect", *_login(who), *extra)
 
+    async def disconnect_locally(self) -> Completed:
+        """``azcmagent disconnect --force-local-only``: no credentials, no call."""
+        return await self.azcmagent("disconnect", "--force-local-only")
+
     async def show(self) -> dict[str, Any]:
         """``azcmagent show --json``.
 
@@ -203,19 +207,29 @@ class Machine:
         Raises:
             BedError: the agent refuses.
         """
+        answer = await self.try_token(resource)
+        if answer.is_error:
+            raise BedError(f"the token endpoint answered {answer.status_code}: {answer.text}")
+        return Token(answer.json())
+
+    async def try_token(self, resource: str) -> httpx.Response:
+        """The documented exchange, whatever comes of it.
+
+        Raises:
+            BedError: a token is given away without a challenge.
+        """
         first = await self.challenge(resource)
+        if first.is_success:
+            raise BedError(f"the token endpoint answered {first.status_code} without a challenge")
         realm = first.headers.get("www-authenticate", "").partition("Basic realm=")[2]
-        if first.status_code != 401 or not realm:
-            raise BedError(f"no challenge from the token endpoint, but {first.status_code}: {first.text}")
+        if not realm:
+            return first
         proof = (self.path("tokens") / Path(realm).name).read_text()
-        second = await self.local(
+        return await self.local(
             self.environment["IDENTITY_ENDPOINT"],
             {"Metadata": "true", "Authorization": f"Basic {proof}"},
             **{"api-version": TOKEN_VERSION, "resource": resource},
         )
-        if second.is_error:
-            raise BedError(f"the token endpoint answered {second.status_code}: {second.text}")
-        return Token(second.json())
 
     # -- its files -----------------------------------------------------------------------------------------
 

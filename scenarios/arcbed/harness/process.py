@@ -139,11 +139,9 @@ class Child:
         how = "is not running" if code is None else f"ended with exit code {code}"
         return ProcessDiedError(f"{self.name} {how}\n{self.tail()}".rstrip())
 
-    def tail(self, lines: int = 20) -> str:
+    def tail(self) -> str:
         """The end of its log."""
-        with suppress(OSError):
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-        return ""
+        return tail(self.log)
 
     async def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
@@ -155,6 +153,13 @@ class Child:
         except TimeoutError:
             _signal_group(process.pid, signal.SIGKILL)
             await process.wait()
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    """The end of a log, empty where there is none."""
+    with suppress(OSError):
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    return ""
 
 
 def _signal_group(pid: int, how: signal.Signals) -> None:

@@ -7,10 +7,10 @@ import json
 import os
 import shutil
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -53,7 +53,25 @@ def environment(**more: str) -> dict[str, str]:
     return {key: os.environ[key] for key in KEPT if key in os.environ} | {"PYTHONUNBUFFERED": "1"} | more
 
 
-async def wait_ready(child: Child, probe: Any) -> None:
+class Starting(Protocol):
+    """A process that is coming up."""
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+
+    def died(self) -> BedError:
+        """The error that says it has."""
+
+    def tail(self) -> str:
+        """The end of its log."""
+
+
+async def wait_ready(child: Starting, probe: Callable[[], Awaitable[bool]]) -> None:
     """Wait until `probe()` is true; at most 30 real seconds.
 
     Raises:
@@ -68,6 +86,39 @@ async def wait_ready(child: Child, probe: Any) -> None:
 
     if await clock.until(once, limit=READY_SECONDS) is None:
         raise NotReadyError(f"{child.name} was not ready within {READY_SECONDS:g} s\n{child.tail()}".rstrip())
+
+
+def bound_port(state: Path) -> int | None:
+    """The port of the control plane on `state`, or None while it is not known."""
+    with suppress(OSError, ValueError, KeyError):
+        return int(json.loads((state / "fakecloud.json").read_text())["port"])
+    return None
+
+
+async def answers(state: Path) -> bool:
+    """Whether the control plane on `state` says that it is ready."""
+    if bound_port(state) is None:
+        return False
+    with suppress(OSError, httpx.HTTPError):
+        transport = httpx.AsyncHTTPTransport(uds=str(state / "admin.sock"))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return (await client.get("/_fakecloud/ready")).status_code == 200
+    return False
+
+
+async def environment_of(state: Path) -> Mapping[str, Any]:
+    """What ``fakecloud env --json`` says of the control plane on `state`.
+
+    Raises:
+        BedError: it fails.
+    """
+    listing = await process.run(
+        [program("fakecloud"), "env", "--state", str(state), "--json"], env=environment()
+    )
+    if listing.exit_code:
+        raise BedError(f"fakecloud env failed\n{listing.output}")
+    found: Mapping[str, Any] = json.loads(listing.stdout)
+    return found
 
 
 class ProcessCloud:
@@ -90,13 +141,9 @@ class ProcessCloud:
         )
         (self.state / "fakecloud.json").unlink(missing_ok=True)
         await child.start()
-        await wait_ready(child, self._answers)
-        listing = await process.run(
-            [program("fakecloud"), "env", "--state", str(self.state), "--json"], env=environment()
-        )
-        if listing.exit_code:
-            raise BedError(f"fakecloud env failed\n{listing.output}")
-        self.env = json.loads(listing.stdout)
+        await wait_ready(child, lambda: answers(self.state))
+        self._port = bound_port(self.state) or 0
+        self.env = await environment_of(self.state)
 
     def _arguments(self) -> list[str]:
         options = self.options
@@ -106,15 +153,6 @@ class ProcessCloud:
             *(() if options.heartbeat_throttle else ("--no-heartbeat-throttle",)),
             *options.arguments,
         ]
-
-    async def _answers(self) -> bool:
-        with suppress(OSError, ValueError, KeyError, httpx.HTTPError):
-            bound = json.loads((self.state / "fakecloud.json").read_text())
-            self._port = int(bound["port"])
-            transport = httpx.AsyncHTTPTransport(uds=str(self.state / "admin.sock"))
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                return (await client.get("/_fakecloud/ready")).status_code == 200
-        return False
 
     async def stop(self) -> None:
         """Stop it, keep its state."""

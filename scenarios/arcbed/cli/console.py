@@ -1,0 +1,67 @@
+"""What every command shares: the terminal, the state folder, and how a coroutine is run to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+T = TypeVar("T")
+BROKEN = 2
+INTERRUPTED = 130
+
+StateOption = Annotated[
+    Path,
+    typer.Option(
+        "--state",
+        envvar="ARCBED_STATE",
+        help="Folder of the control plane's state.",
+        file_okay=False,
+    ),
+]
+STATE = Path(".arcbed")
+
+
+def console(*, record: bool = False) -> Console:
+    """The terminal; plain lines where it is none."""
+    return Console(highlight=False, soft_wrap=False, record=record)
+
+
+def fail(message: str, code: int = BROKEN) -> NoReturn:
+    """Say on standard error what is wrong, and leave."""
+    Console(stderr=True, highlight=False).print(f"[bold red]arcbed:[/] {_plain(message)}")
+    raise typer.Exit(code)
+
+
+def _plain(message: str) -> str:
+    from rich.markup import escape
+
+    return escape(message)
+
+
+def complete(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work`; Ctrl+C and SIGTERM cancel it, which ends every process that it has started."""
+
+    async def watched() -> T:
+        task = asyncio.current_task()
+        if task is not None:
+            with contextlib.suppress(NotImplementedError):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(watched())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        fail("interrupted; everything that was started has been stopped", INTERRUPTED)
+
+
+def become(program: str, arguments: list[str], environment: dict[str, str] | None = None) -> NoReturn:
+    """Turn into another program."""
+    os.execve(program, [program, *arguments], environment or dict(os.environ))  # noqa: S606 - on purpose

@@ -1,0 +1,42 @@
+"""``arcbed status``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from arcbed.cli.console import STATE, StateOption, complete, console, fail
+
+NOT_RUNNING = 3
+
+
+def status(
+    state: StateOption = STATE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show whether the control plane runs and what it holds; leaves with 3 when it does not run."""
+    from arcbed.harness import detached
+    from arcbed.harness.admin import Admin
+    from arcbed.harness.errors import BedError
+
+    running = detached.find(state)
+    if running is None:
+        if as_json:
+            typer.echo('{"running": false}')
+        else:
+            console().print(f"No control plane runs on {state}; `arcbed start` starts one.")
+        raise typer.Exit(NOT_RUNNING)
+    try:
+        held = complete(Admin(state).state())
+    except BedError as error:
+        fail(str(error))
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"running": True, "pid": running.pid, "url": running.url, "state": held}))
+        return
+    out = console()
+    out.print(f"[bold]{running.url}[/]  process {running.pid}")
+    for name, count in sorted(held.items()):
+        out.print(f"  {name:<14}{count}")

@@ -1,0 +1,107 @@
+"""A control plane that outlives the command that started it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from arcbed.harness.errors import BedError
+from arcbed.harness.process import tail
+from arcbed.harness.process_backend import answers, bound_port, environment, program, wait_ready
+
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A control plane in the background."""
+
+    pid: int
+    url: str
+
+
+class _Started:
+    """A background process as `wait_ready` looks at one."""
+
+    name = "fakecloud"
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def died(self) -> BedError:
+        return BedError(f"fakecloud ended with exit code {self._process.returncode}\n{self.tail()}")
+
+    def tail(self) -> str:
+        return tail(self._log)
+
+
+def find(state: Path) -> Running | None:
+    """The control plane that runs on `state`, or None; a process id left by a crash is not taken for one."""
+    port = bound_port(state)
+    with suppress(OSError, ValueError):
+        pid = int((state / "fakecloud.pid").read_text())
+        if port and b"fakecloud" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return Running(pid, f"https://localhost:{port}")
+    return None
+
+
+async def start(state: Path, port: int) -> Running:
+    """Start one on `state` and return when it is ready.
+
+    Raises:
+        BedError: it does not start; the message carries the end of its log.
+    """
+    process, log = _launch(state, port)
+    try:
+        await wait_ready(_Started(process, log), lambda: answers(state))
+    except BaseException:
+        process.kill()
+        raise
+    running = find(state)
+    if running is None:
+        raise BedError(f"fakecloud is ready, but {state} does not say where")
+    return running
+
+
+def _launch(state: Path, port: int) -> tuple[subprocess.Popen[bytes], Path]:
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = state / "fakecloud.log"
+    command = [program("fakecloud"), "serve", "--state", str(state), "--port", str(port)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    return process, log
+
+
+def stop(running: Running) -> None:
+    """Ask it to end and wait until it has.
+
+    Raises:
+        BedError: it is still there after ten real seconds.
+    """
+    try:
+        handle = os.pidfd_open(running.pid)
+    except ProcessLookupError:
+        return
+    try:
+        os.kill(running.pid, signal.SIGTERM)
+        if not select.select([handle], [], [], STOP_SECONDS)[0]:
+            raise BedError(f"process {running.pid} does not end; kill it with: kill -9 {running.pid}")
+    finally:
+        os.close(handle)

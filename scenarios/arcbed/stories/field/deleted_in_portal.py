@@ -1,0 +1,51 @@
+"""Somebody deletes the machine in the portal while its agent stays configured.
+
+Reported often enough to have a paragraph in "Clean up and remove Azure Arc-enabled servers": only
+``disconnect --force-local-only`` helps.
+"""
+
+from __future__ import annotations
+
+from arcbed.harness import Bed, CloudOptions
+from arcbed.harness.checks import equal, eventually, exited, true
+from arcbed.harness.scenario import scenario
+
+GROUP = "rg-portal"
+
+
+@scenario(
+    "Deleted in the portal, still configured on the machine", options=CloudOptions(heartbeat_throttle=False)
+)
+async def story(bed: Bed) -> None:
+    """The resource goes away on one side only; the agent cannot know, and must not lose its files over it."""
+    cloud = bed.cloud
+    await cloud.register()
+    await cloud.new_group(GROUP)
+    shop = await bed.machine("shop-01", resource_group=GROUP, heartbeat_seconds=1)
+    exited(await shop.connect(), 0)
+    arm_id = cloud.arm.machine_id(GROUP, shop.name)
+
+    async with bed.step("The owner deletes the resource in Azure", ["identity.gone-with-resource"]):
+        (await cloud.arm.finished(await cloud.arm.delete(arm_id))).expect_ok()
+        equal("the resource", (await cloud.machine(GROUP, shop.name)).status, 404)
+
+    async with bed.step(
+        "The agent stays configured and finds no way home", ["disconnect.one-sided-deletion"]
+    ):
+
+        async def disconnected() -> bool:
+            return bool((await shop.show())["status"] == "Disconnected")
+
+        await eventually("status Disconnected on the machine", disconnected)
+        equal("resourceName in agentconfig.json", shop.agent_config().get("resourceName"), shop.name)
+        answer = await shop.try_token("https://vault.azure.net")
+        true("a token is refused", answer.status_code >= 400, answer.status_code)
+        exited(await shop.connect(), 67)
+
+    async with bed.step("A local reset helps", ["disconnect.force-local-only"]):
+        exited(await shop.disconnect_locally(), 0)
+        equal("connection data", shop.agent_config(), {})
+
+    async with bed.step("And the machine comes back under its name", ["disconnect.connect-again"]):
+        exited(await shop.connect(), 0)
+        equal("status", (await cloud.machine(GROUP, shop.name)).body["properties"]["status"], "Connected")
