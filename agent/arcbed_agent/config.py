@@ -240,6 +240,11 @@ PROPERTIES: Final[Mapping[str, Property]] = MappingProxyType(
             Property("himds.port", 40_342, "Port of the local endpoint, 0 for any", _check_port, ours=True),
             Property("himds.heartbeatSeconds", 0, "Heartbeat period", _check_seconds, ours=True),
             Property("host.imdsAddress", "", "Address of the cloud metadata service", ours=True),
+            Property("agent.profile", "current", "Whose error codes: current or seed (2022)", ours=True),
+            Property("host.root", "", "Folder whose files describe the machine", ours=True),
+            Property("host.supportTable", "", "Which table of supported systems holds", ours=True),
+            Property("host.clusterResourceId", "", "ARM id of the cluster of this machine", ours=True),
+            Property("agent.profile", "current", "Whose error codes: current or seed (2022)", ours=True),
             Property("host.root", "", "Folder whose files go before the machine's own", ours=True),
             Property(
                 "host.supportTable", "current", "Table of supported systems: current or 2022", ours=True

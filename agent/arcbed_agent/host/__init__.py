@@ -25,7 +25,7 @@ def open_host(layout: Layout, settings: Mapping[str, Any]) -> Host:
     from arcbed_agent.host.linux import LinuxHost
     from arcbed_agent.host.provider import MetadataAddresses
     from arcbed_agent.host.sources import this_machine
-    from arcbed_agent.host.support import CURRENT
+    from arcbed_agent.host.support import CURRENT, SEED
 
     if address := settings.get("host.imdsAddress"):
         addresses = MetadataAddresses.all_at(str(address))
@@ -33,10 +33,11 @@ def open_host(layout: Layout, settings: Mapping[str, Any]) -> Host:
         addresses = MetadataAddresses.documented()
     else:
         addresses = MetadataAddresses()
+    default_table = SEED if settings.get("agent.profile") == "seed" else CURRENT
     shadow = settings.get("host.root")
     return LinuxHost(
         this_machine(Path(shadow) if shadow else None),
         addresses,
-        support_table=str(settings.get("host.supportTable") or CURRENT),
+        support_table=str(settings.get("host.supportTable") or default_table),
         cluster_resource_id=str(settings.get("host.clusterResourceId") or ""),
     )

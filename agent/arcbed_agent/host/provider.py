@@ -7,6 +7,7 @@ Sources: Microsoft's "Data collected by Azure Arc-enabled servers" (which addres
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,23 +42,23 @@ class MetadataAddresses:
 
 
 def detect(addresses: MetadataAddresses) -> CloudProvider:
-    """Ask Azure, Azure Local, AWS and GCP in this order; the first that answers in its own way is it."""
+    """Ask Azure, Azure Local, AWS and GCP, all at once; the first of them that answers as itself."""
     if not any((addresses.azure, addresses.azure_local, addresses.aws, addresses.gcp)):
         return CloudProvider()
     import httpx
 
     # Metadata services are never behind a proxy, and never redirect.
     with httpx.Client(trust_env=False, timeout=PROBE_SECONDS, follow_redirects=False) as client:
-        for probe, address in (
+        probes = (
             (_azure, addresses.azure),
             (_azure_local, addresses.azure_local),
             (_aws, addresses.aws),
             (_gcp, addresses.gcp),
-        ):
-            found = probe(client, address) if address else None
-            if found:
-                return found
-    return CloudProvider()
+        )
+        with ThreadPoolExecutor(len(probes)) as pool:
+            asked = [pool.submit(probe, client, address) for probe, address in probes if address]
+            found = (future.result() for future in asked)
+            return next((provider for provider in found if provider), CloudProvider())
 
 
 def _azure(client: httpx.Client, address: str, provider: str = "Azure") -> CloudProvider | None:

@@ -34,9 +34,9 @@ class SupportTable:
         )
 
 
-CURRENT = "current"
+CURRENT, SEED = "current", "2022"
 TABLES: Mapping[str, SupportTable] = {
-    "2022": SupportTable(
+    SEED: SupportTable(
         versions={
             "ubuntu": ("16.04", "18.04", "20.04"),
             "rhel": ("7", "8"),

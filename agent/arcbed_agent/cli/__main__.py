@@ -1,0 +1,3 @@
+from arcbed_agent.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""azcmagent config: one module per command below it."""
