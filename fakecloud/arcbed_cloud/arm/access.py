@@ -1,7 +1,7 @@
 """Role-based access: who may do what where, from the role assignments in the table ``grants``.
 
-An assignment counts at its scope and everywhere below; an action is allowed if one role's ``actions`` match it and
-that role's ``notActions`` do not (Microsoft's article "Understand Azure role definitions").
+An assignment counts at its scope and everywhere below; an action is allowed if one role's ``actions`` match
+it and that role's ``notActions`` do not (Microsoft's article "Understand Azure role definitions").
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _compiled(definition: dict[str, Any]) -> tuple[_Permission, ...]:
 
 
 def within(scope: str, ancestor: str) -> bool:
-    """True if `scope` is `ancestor` or lies below it; both in lower case, the tenant's root is ``/`` or empty."""
+    """True if `scope` is `ancestor` or lies below it; both in lower case, the root is ``/`` or empty."""
     ancestor = ancestor.rstrip("/")
     return not ancestor or scope == ancestor or scope.startswith(ancestor + "/")
 
@@ -87,13 +87,15 @@ class Access:
         raise ArmError(
             403,
             "AuthorizationFailed",
-            f"The client '{caller.name}' with object id '{caller.object_id}' does not have authorization to perform "
-            f"action '{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, please "
+            f"The client '{caller.name}' with object id '{caller.object_id}' does not have authorization to "
+            "perform "
+            f"action '{action}' over scope '{scope}' or the scope is invalid. If access was recently "
+            "granted, please "
             "refresh your credentials.",
         )
 
     def sees(self, object_id: str, scope: str) -> bool:
-        """Does this principal hold any role at, above or below `scope`? Decides what ``GET /subscriptions`` lists."""
+        """Does this principal hold any role at, above or below `scope`?"""
         scope = scope.lower()
         held = self._assigned.get(object_id.lower(), {})
         return any(within(scope, where) or within(where, scope) for where, _ in held.values())

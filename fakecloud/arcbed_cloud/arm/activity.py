@@ -1,7 +1,7 @@
 """The activity log: what ARM writes down about every write.
 
-Rows of the journal ``activity`` hold finished events (Microsoft.Insights eventtypes, api-version 2015-04-01); their
-scope is the subscription in lower case.
+Rows of the journal ``activity`` hold finished events (Microsoft.Insights eventtypes, api-version 2015-04-01);
+their scope is the subscription in lower case.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 from arcbed_cloud.arm import times
 from arcbed_cloud.arm.request import ArmRequest
 from arcbed_cloud.plane import Plane
+from arcbed_cloud.services.entra import Directory
 from arcbed_cloud.store.contract import Document, Unit
 
 JOURNAL = "activity"
@@ -41,9 +42,9 @@ def _localized(value: str, text: str | None = None) -> dict[str, str]:
 class ActivityLog:
     """Writes events; reading them is Microsoft.Insights' part."""
 
-    def __init__(self, plane: Plane, tenant_id: str) -> None:
+    def __init__(self, plane: Plane, directory: Directory) -> None:
         self._plane = plane
-        self._tenant_id = tenant_id
+        self._directory = directory
         self._written = 0
 
     def describe(self, request: ArmRequest) -> Document:
@@ -73,10 +74,7 @@ class ActivityLog:
         """Begin and end of a call; a 202 is only Accepted and its operation writes the rest."""
         described = self.describe(request)
         self._append(unit, described, "BeginRequest", "Started", "", None)
-        if status >= 400:
-            outcome = "Failed"
-        else:
-            outcome = "Accepted" if status == 202 else "Succeeded"
+        outcome = "Failed" if status >= 400 else {202: "Accepted"}.get(status, "Succeeded")
         reason = _REASONS.get(status, str(status))
         self._append(unit, described, "EndRequest", outcome, reason, status)
 
@@ -102,6 +100,7 @@ class ActivityLog:
         self, described: Document, phase: str, status: str, reason: str, code: int | None
     ) -> dict[str, Any]:
         now = self._plane.clock.now()
+        tenant_id = self._directory.tenant_id
         event_id = self._plane.ids.guid()
         resource_id = described["resourceId"]
         sub_status = _localized(reason, f"{reason} (HTTP Status Code: {code})" if code else "")
@@ -130,12 +129,12 @@ class ActivityLog:
                 "eventCategory": "Administrative",
                 "entity": resource_id,
                 "message": described["operation"],
-                "hierarchy": f"{self._tenant_id}/{described['subscriptionId']}",
+                "hierarchy": f"{tenant_id}/{described['subscriptionId']}",
             },
             "status": _localized(status),
             "subStatus": sub_status,
             "eventTimestamp": times.iso7(now),
             "submissionTimestamp": times.iso7(now),
             "subscriptionId": described["subscriptionId"],
-            "tenantId": self._tenant_id,
+            "tenantId": tenant_id,
         }

@@ -1,4 +1,4 @@
-"""ARM's errors. Raising code names status, code and text; `ArmError.body` is the one place that knows the shape."""
+"""ARM's errors. Raising code names status, code and text; only `ArmError.body` knows the shape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from arcbed_cloud.arm.ids import ResourceId
 class ArmError(Exception):
     """An error as ARM answers it.
 
-    `cause` is what ``x-ms-failure-cause`` says: ``gateway`` when ARM itself refuses, ``service`` when a provider does.
+    `cause` is what ``x-ms-failure-cause`` says: ``gateway`` when ARM itself refuses, ``service`` when a
+    provider does.
     """
 
     status: int

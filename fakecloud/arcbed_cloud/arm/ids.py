@@ -11,8 +11,8 @@ class ResourceId:
     """What a path names: an item, a collection (as many types as names, plus one type), or a scope.
 
     ``/subscriptions/s/resourceGroups/g/providers/Microsoft.HybridCompute/machines/m`` has subscription ``s``,
-    group ``g``, namespace ``Microsoft.HybridCompute``, types ``("machines",)`` and names ``("m",)``. For an extension
-    resource `scope` is the id of what it hangs on.
+    group ``g``, namespace ``Microsoft.HybridCompute``, types ``("machines",)`` and names ``("m",)``. For an
+    extension resource `scope` is the id of what it hangs on.
     """
 
     subscription: str | None = None
@@ -72,8 +72,8 @@ def group_id(subscription: str, group: str) -> str:
 def parse(path: str) -> ResourceId:
     """Parse an ARM path. Empty segments (``providers/Microsoft.HybridCompute//machines``) are skipped.
 
-    Scope prefixes are answered in ARM's spelling (``/resourceGroups/``); names keep theirs. Never raises: what does
-    not fit becomes a scope without namespace.
+    Scope prefixes are answered in ARM's spelling (``/resourceGroups/``); names keep theirs. Never raises:
+    what does not fit becomes a scope without namespace.
     """
     parts = [unquote(part) for part in path.split("/") if part]
     subscription = group = None

@@ -1,8 +1,8 @@
 """Long-running operations: a durable row, the two monitor URLs, and work that goes on after a restart.
 
-An operation ends in one of three ways: the provider calls `succeed` or `fail` when it learns the outcome (an agent
-reported), or the operation carries named work that runs at an instant of the bed's clock. Nothing ever sleeps in
-a handler.
+An operation ends in one of three ways: the provider calls `succeed` or `fail` when it learns the outcome (an
+agent reported), or the operation carries named work that runs at an instant of the bed's clock. Nothing ever
+sleeps in a handler.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Operation:
     def headers(self, request: ArmRequest) -> dict[str, str]:
         """The monitor headers, absolute and on the host that the client used.
 
-        There is no ``Retry-After``: generated clients read it as an int on this first answer, and they poll at once
-        anyway.
+        There is no ``Retry-After``: generated clients read it as an int on this first answer, and they poll
+        at once anyway.
         """
         root = f"{request.base_url}/subscriptions/{self.subscription}"
         version = f"?api-version={self.api_version}"
@@ -139,7 +139,7 @@ class Operations:
             self._write(unit, {**document, "status": "InProgress"})
 
     def succeed(self, unit: Unit, operation_id: str, properties: Any = None) -> None:
-        """End it well; `properties` is what the status body carries (the whole resource for a PUT), None: nothing."""
+        """End it well; `properties` is what the status body carries: the whole resource for a PUT."""
         ended = {} if properties is None else {"properties": properties}
         self._end(unit, operation_id, "Succeeded", ended)
 
@@ -192,7 +192,7 @@ class Operations:
     # -- polling -------------------------------------------------------------------------------------------
 
     async def get_status(self, request: ArmRequest) -> ArmResponse:
-        """``{"name", "status", "startTime", "properties"?, "error"?}``; while pending with the monitor headers."""
+        """Name, status, startTime, and properties or error; while pending with the monitor headers."""
         document = self._visible(request)
         body = {key: document[key] for key in ("name", "status", "startTime")}
         body.update({key: document[key] for key in ("properties", "error") if key in document})
@@ -229,11 +229,10 @@ class Operations:
     # -- running -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Take up what an earlier process left and forget what ended long ago; call it in the running event loop."""
+        """Take up what an earlier process left; call it in the running event loop."""
         self._started = True
-        self._changed(
-            [Change("operations", row.key, row) for row in self._plane.store.rows("operations")],
-        )
+        self._changed([Change("operations", row.key, row) for row in self._plane.store.rows("operations")])
+        self._hold(asyncio.get_running_loop().create_task(self.prune()))
 
     async def stop(self) -> None:
         """Let running work go; it starts again with the next process."""
@@ -242,8 +241,8 @@ class Operations:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def prune(self) -> int:
-        """Delete operations that ended more than a week ago; returns how many."""
+    async def prune(self) -> None:
+        """Delete operations that ended more than a week ago."""
         horizon = times.iso7(self._plane.clock.now() - KEEP)
         old = [
             row.key
@@ -253,7 +252,6 @@ class Operations:
         async with self._plane.store.unit() as unit:
             for key in old:
                 unit.delete("operations", key)
-        return len(old)
 
     def _changed(self, changes: Sequence[Change]) -> None:
         for change in changes:
@@ -281,7 +279,9 @@ class Operations:
             async with hold:
                 await self._run(timer, key)
 
-        task = asyncio.get_running_loop().create_task(held())
+        self._hold(asyncio.get_running_loop().create_task(held()))
+
+    def _hold(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -292,7 +292,7 @@ class Operations:
             return
         try:
             await work(document)
-        except Exception:
+        except Exception:  # noqa: BLE001 - an operation always ends
             _log.exception("operation_failed", operation=key, work=timer)
             async with self._plane.store.unit() as unit:
                 self.fail(unit, key, "InternalServerError", "The operation could not be completed.")

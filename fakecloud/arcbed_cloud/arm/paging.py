@@ -61,7 +61,8 @@ def _top(request: ArmRequest) -> int | None:
         raise ArmError(
             400,
             "InvalidTopInQueryString",
-            f"The value '{text}' of '$top' in the query string is invalid. It must be a positive whole number.",
+            f"The value '{text}' of '$top' in the query string is invalid. It must be a positive whole "
+            "number.",
         )
     return int(text)
 

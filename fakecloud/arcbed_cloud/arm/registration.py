@@ -1,8 +1,8 @@
 """Which resource providers a subscription is registered to use.
 
-Rows of the table ``meta`` with kind ``registration``: key ``registration/{subscription}/{namespace}`` (lower case),
-document ``{"namespace", "state", "due"?}``. ``Registering`` and ``Unregistering`` end by themselves at ``due`` of
-the bed's clock; nothing has to run for it.
+Rows of the table ``meta`` with kind ``registration``: key ``registration/{subscription}/{namespace}`` (lower
+case), document ``{"namespace", "state", "due"?}``. ``Registering`` and ``Unregistering`` end by themselves at
+``due`` of the bed's clock; nothing has to run for it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Registrations:
         """Refuse writes to a namespace that is not registered.
 
         Raises:
-            ArmError: 409 MissingSubscriptionRegistration. Its message ends in a quoted namespace because clients
+            ArmError: 409 MissingSubscriptionRegistration. Its message ends in a quoted namespace because
+                clients
                 take the namespace to register from there.
         """
         if self.state(subscription, namespace) == "Registered":

@@ -32,8 +32,9 @@ class Caller:
 class ArmRequest:
     """A call that has passed authentication.
 
-    `query` has lower-case names, `headers` lower-case names, `base_url` is ``https://host[:port]`` as the client
-    spelled it, `action` the permission that was checked; `target` is the item or collection that the path names, `api_version` one the type supports.
+    `query` has lower-case names, `headers` lower-case names, `base_url` is ``https://host[:port]`` as the
+    client spelled it, `action` the permission that was checked; `target` is the item or collection that the
+    path names, `api_version` one the type supports.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""The table of resource types: what routing, validation, RBAC, the activity log and the OpenAPI document read.
+"""The table of resource types: what routing, validation, RBAC, activity log and OpenAPI read.
 
 A provider declares `ResourceType` rows; adding a type means one module with its handlers and one row.
 """
@@ -45,9 +45,9 @@ class Verb:
         operation_id: Microsoft's swagger operation, e.g. ``Machines_Get``.
         success: the codes that generated clients accept for it.
         action: the last segment of an action.
-        permission: ``namespace/type/verb``; derived from method and type when left out, empty: any caller may.
-        body, answer: names of component schemas for the OpenAPI document, from the provider's ``schemas``.
-        since, until: first and last api-version that has the operation; None: all.
+        permission: ``namespace/type/verb``; derived from method and type when left out, empty: any caller
+            may. body, answer: names of component schemas for the OpenAPI document, from the provider's
+            ``schemas``. since, until: first and last api-version that has the operation; None: all.
         logged: writes go to the activity log.
     """
 
@@ -78,8 +78,10 @@ class ResourceType:
         name_pattern: regular expression of the last name (whole match).
         name_parameter: its name in the path template, e.g. ``machineName``.
         tracked: has location and tags, is listed by ``/resources``; its rows are in the table ``resources``.
-        on_delete: called with the unit and the row before ARM deletes an item together with its group or parent.
-        root: its paths carry no ``/providers/{namespace}`` (subscriptions, resource groups, ...); `path` then starts
+        on_delete: called with the unit and the row before ARM deletes an item together with its group or
+            parent.
+        root: its paths carry no ``/providers/{namespace}`` (subscriptions, resource groups, ...); `path` then
+            starts
             with the first segment.
     """
 
@@ -103,10 +105,19 @@ class ResourceType:
         return f"{self.namespace}/{self.path}"
 
     def permission(self, verb: Verb) -> str:
-        """The action that RBAC checks: GET read, PUT and PATCH write, DELETE delete, POST ``{segment}/action``."""
+        """What RBAC checks: GET read, PUT and PATCH write, DELETE delete, POST ``{segment}/action``."""
         if verb.permission is not None:
             return verb.permission
         if verb.action is not None:
             return f"{self.type}/{verb.action}/action"
         words = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
         return f"{self.type}/{words[verb.method]}"
+
+
+def parameter(types: Mapping[str, ResourceType], namespace: str, kinds: Sequence[str]) -> str:
+    """Name of the path parameter behind a type, also for a parent type that has no row."""
+    row = types.get(f"{namespace}/{'/'.join(kinds)}".lower())
+    if row is not None:
+        return row.name_parameter
+    kind = kinds[-1]
+    return "location" if kind.lower() == "locations" else f"{kind.removesuffix('s')}Name"

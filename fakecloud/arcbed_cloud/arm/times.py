@@ -9,7 +9,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def iso7(moment: datetime) -> str:
-    """``2024-11-12T00:21:23.3505470Z``: UTC with seven digits of fraction, as ARM and HybridCompute write it."""
+    """``2024-11-12T00:21:23.3505470Z``: UTC with seven digits of fraction, as ARM writes it."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 

@@ -1,7 +1,7 @@
 """What ARM checks in a body or a name before a provider sees it: tags, location, names.
 
-Sources: Microsoft's articles "Use tags to organize your Azure resources", "Resolve errors for reserved resource
-names" and "Naming rules and restrictions for Azure resources".
+Sources: Microsoft's articles "Use tags to organize your Azure resources", "Resolve errors for reserved
+    resource names" and "Naming rules and restrictions for Azure resources".
 """
 
 from __future__ import annotations
@@ -21,12 +21,46 @@ _TAG_PREFIXES = ("microsoft", "azure", "windows")
 _RESERVED_ANYWHERE = ("MICROSOFT", "WINDOWS")
 _RESERVED_START = ("LOGIN",)
 _RESERVED_WHOLE = frozenset(
-    (
-        "ACCESS APP_CODE APP_THEMES APP_DATA APP_GLOBALRESOURCES APP_LOCALRESOURCES APP_WEBREFERENCES APP_BROWSERS "
-        "AZURE BING BIZSPARK BIZTALK CORTANA DIRECTX DOTNET DYNAMICS EXCEL EXCHANGE FOREFRONT GROOVE HOLOLENS HYPERV "
-        "KINECT LYNC MSDN O365 OFFICE OFFICE365 ONEDRIVE ONENOTE OUTLOOK POWERPOINT SHAREPOINT SKYPE VISIO "
-        "VISUALSTUDIO WEB.CONFIG XBOX"
-    ).split()
+    [
+        "ACCESS",
+        "APP_CODE",
+        "APP_THEMES",
+        "APP_DATA",
+        "APP_GLOBALRESOURCES",
+        "APP_LOCALRESOURCES",
+        "APP_WEBREFERENCES",
+        "APP_BROWSERS",
+        "AZURE",
+        "BING",
+        "BIZSPARK",
+        "BIZTALK",
+        "CORTANA",
+        "DIRECTX",
+        "DOTNET",
+        "DYNAMICS",
+        "EXCEL",
+        "EXCHANGE",
+        "FOREFRONT",
+        "GROOVE",
+        "HOLOLENS",
+        "HYPERV",
+        "KINECT",
+        "LYNC",
+        "MSDN",
+        "O365",
+        "OFFICE",
+        "OFFICE365",
+        "ONEDRIVE",
+        "ONENOTE",
+        "OUTLOOK",
+        "POWERPOINT",
+        "SHAREPOINT",
+        "SKYPE",
+        "VISIO",
+        "VISUALSTUDIO",
+        "WEB.CONFIG",
+        "XBOX",
+    ]
 )
 
 
@@ -34,7 +68,8 @@ def tags(value: Any) -> dict[str, str]:
     """The ``tags`` member of a body; None counts as no tags.
 
     Raises:
-        ArmError: 400 with InvalidRequestContent (shape, names that differ only in case), InvalidTagNameCharacters,
+        ArmError: 400 with InvalidRequestContent (shape, names that differ only in case),
+            InvalidTagNameCharacters,
             InvalidTagName, InvalidTagValueLength or TooManyTags.
     """
     if value is None:
@@ -127,7 +162,8 @@ def same_location(name: str, stored: str, wanted: str, group: str | None) -> Non
         raise ArmError(
             409,
             "InvalidResourceLocation",
-            f"The resource '{name}' already exists in location '{normalised(stored)}' in resource group '{group}'. "
+            f"The resource '{name}' already exists in location '{normalised(stored)}' in resource group "
+            f"'{group}'. "
             f"A resource with the same name cannot be created in location '{normalised(wanted)}'. "
             "Please select a new resource name.",
         )

@@ -1,8 +1,8 @@
 """The embedded store: one SQLite file in WAL mode, one writer, rows mirrored in memory.
 
-Units that finish in the same turn of the event loop share one commit. With ``synchronous=NORMAL`` a commit is in
-the kernel's hands before it is acknowledged, so it survives the death of the process; ``durability="full"`` adds
-an fsync for the loss of power.
+Units that finish in the same turn of the event loop share one commit. With ``synchronous=NORMAL`` a commit is
+in the kernel's hands before it is acknowledged, so it survives the death of the process;
+``durability="full"`` adds an fsync for the loss of power.
 """
 
 from __future__ import annotations
@@ -230,7 +230,8 @@ class SqliteStore:
         else:
             self._db.execute(
                 f"INSERT INTO {table} (key, kind, scope, body) VALUES (?, ?, ?, ?) "  # noqa: S608
-                "ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, scope = excluded.scope, body = excluded.body",
+                "ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, scope = excluded.scope, body = "
+                "excluded.body",
                 (row.key, row.kind, row.scope, row.body),
             )
         if self._shared:

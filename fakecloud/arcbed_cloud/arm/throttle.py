@@ -1,0 +1,120 @@
+"""ARM's request limits: token buckets per subscription and principal, counted down in headers.
+
+The sizes are those that Azure's headers start from (1,100 reads, 800 writes, 800 deletes; all principals of a
+subscription together fifteen times that), the refill rates those of Microsoft's article "Understand how Azure
+Resource Manager throttles requests". Buckets fill in real time, because it is real clients that wait for
+them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from arcbed_cloud.arm.errors import ArmError
+
+GLOBAL_FACTOR = 15
+_MAX_BUCKETS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Tokens that a full bucket holds and that flow back in a second."""
+
+    size: int
+    per_second: float
+
+
+LIMITS = {
+    "reads": Limit(1_100, 25.0),
+    "writes": Limit(800, 10.0),
+    "deletes": Limit(800, 10.0),
+}
+KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
+
+
+class _Bucket:
+    __slots__ = ("level", "limit", "seen")
+
+    def __init__(self, limit: Limit, now: float) -> None:
+        self.limit = limit
+        self.level = float(limit.size)
+        self.seen = now
+
+    def take(self, now: float) -> int | None:
+        """Take a token; whole tokens left, or None if there was none."""
+        limit = self.limit
+        self.level = min(limit.size, self.level + (now - self.seen) * limit.per_second)
+        self.seen = now
+        if self.level < 1.0:
+            return None
+        self.level -= 1.0
+        return int(self.level)
+
+    def wait(self) -> int:
+        """Whole seconds until there is a token."""
+        return max(1, math.ceil((1.0 - self.level) / self.limit.per_second))
+
+
+class Throttle:
+    """The buckets of one bed; they live in memory only.
+
+    Args:
+        monotonic: real seconds.
+        limits: sizes by kind, for tests.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], limits: dict[str, Limit] | None = None) -> None:
+        self._monotonic = monotonic
+        self._limits = LIMITS if limits is None else limits
+        self._buckets: dict[tuple[str, str, str], _Bucket] = {}
+
+    def count(self, subscription: str, object_id: str, method: str, path: str) -> list[tuple[bytes, bytes]]:
+        """Take one request; the headers that say how many are left. `subscription` is empty for tenant calls.
+
+        Raises:
+            ArmError: 429 SubscriptionRequestsThrottled (or TenantRequestsThrottled) with ``Retry-After``.
+        """
+        kind = KINDS.get(method, "writes")
+        limit = self._limits[kind]
+        now = self._monotonic()
+        own = self._bucket((subscription, object_id, kind), limit, now)
+        left = own.take(now)
+        if left is None:
+            raise _throttled(subscription, method, path, own.wait())
+        if not subscription:
+            return [(f"x-ms-ratelimit-remaining-tenant-{kind}".encode(), b"%d" % left)]
+        shared = Limit(limit.size * GLOBAL_FACTOR, limit.per_second * GLOBAL_FACTOR)
+        bucket = self._bucket((subscription, "", kind), shared, now)
+        together = bucket.take(now)
+        if together is None:
+            raise _throttled(subscription, method, path, bucket.wait())
+        return [
+            (_HEADERS[kind], b"%d" % left),
+            (_GLOBAL_HEADERS[kind], b"%d" % together),
+        ]
+
+    def _bucket(self, key: tuple[str, str, str], limit: Limit, now: float) -> _Bucket:
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            if len(self._buckets) >= _MAX_BUCKETS:
+                self._buckets.clear()
+            bucket = self._buckets[key] = _Bucket(limit, now)
+        return bucket
+
+
+_HEADERS = {kind: f"x-ms-ratelimit-remaining-subscription-{kind}".encode() for kind in LIMITS}
+_GLOBAL_HEADERS = {kind: f"x-ms-ratelimit-remaining-subscription-global-{kind}".encode() for kind in LIMITS}
+
+
+def _throttled(subscription: str, method: str, path: str, seconds: int) -> ArmError:
+    what = f"subscription '{subscription}'" if subscription else "tenant"
+    return ArmError(
+        429,
+        "SubscriptionRequestsThrottled" if subscription else "TenantRequestsThrottled",
+        f"Number of requests for {what} and operation '{method}/{path.strip('/').upper()}' exceeded the "
+        "backend "
+        f"storage limit. Please try again after '{seconds}' seconds.",
+        headers={"Retry-After": str(seconds)},
+    )
