@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from arcbed_docs import agent, clauses, commands, coverage, limits
+from arcbed_docs import admin, agent, clauses, commands, coverage, limits
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -16,6 +16,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "azcm-codes.md": agent.codes,
     "localconfig.md": agent.settings,
     "files.md": agent.files,
+    "admin-api.md": admin.page,
     "coverage.md": coverage.page,
     "limits.md": limits.page,
     "clauses.md": clauses.page,
