@@ -1,7 +1,7 @@
 """Time for the agent. Nothing else in the agent looks at a wall clock or sleeps.
 
-`Clock` is what daemons are given. A stand-alone agent runs on `SystemClock`; in a bed the time keeper is handed in,
-which has the same shape.
+`Clock` is what daemons are given. A stand-alone agent runs on `SystemClock`; in a bed the time keeper is
+handed in, which has the same shape.
 """
 
 from __future__ import annotations

@@ -1,0 +1,61 @@
+"""The himds process: ``himds``, or ``python -m arcbed_agent.himds``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from setproctitle import setproctitle
+
+from arcbed_agent.clock import SystemClock
+from arcbed_agent.config import LocalConfig
+from arcbed_agent.errors import AgentError
+from arcbed_agent.himds.daemon import Himds
+from arcbed_agent.host import Layout, open_host
+from arcbed_agent.logging import FATAL, Redactor, fields, open_log
+
+
+async def _serve(layout: Layout, clock: SystemClock, redactor: Redactor) -> None:
+    config = LocalConfig.load(layout)
+    himds = Himds(
+        layout=layout,
+        clock=clock,
+        host=open_host(layout, config.values),
+        config=config,
+        redactor=redactor,
+    )
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await himds.start()
+    print(f"himds is ready on port {himds.server.port}", flush=True)
+    try:
+        await stopped.wait()
+    finally:
+        await himds.stop()
+
+
+def main() -> None:
+    """Run until SIGTERM. Leaves with the number of the error that kept it from starting."""
+    setproctitle("himds")
+    os.umask(0o027)
+    layout, clock, redactor = Layout.from_environment(), SystemClock(), Redactor()
+    log = logging.getLogger("himds")
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    try:
+        log.addHandler(open_log(layout["himds_log"], clock, redactor=redactor))
+        asyncio.run(_serve(layout, clock, redactor))
+    except (AgentError, OSError) as error:
+        refused = error if isinstance(error, AgentError) else AgentError(5, str(error))
+        log.log(FATAL, str(refused), extra=fields({"Exit Code": refused.code}))
+        print(refused, file=sys.stderr)
+        sys.exit(refused.number)
+
+
+if __name__ == "__main__":
+    main()
