@@ -65,12 +65,11 @@ def _set_up(session: Session, invocation: Invocation) -> None:
     terminal.log_stderr = arguments.on("log-stderr")
     terminal.verbose = arguments.on("verbose")
     stream = terminal.err if terminal.log_stderr else terminal.out
-    terminal.color = (
-        stream.isatty() and not arguments.on("no-color") and "NO_COLOR" not in session.environment
+    plain = arguments.on("no-color") or "NO_COLOR" in session.environment
+    terminal.color = stream.isatty() and not plain
     for flag in command.flags if command else ():
         if flag.secret and (value := arguments.text(flag.name)):
             session.redactor.conceal(value)
-    )
 
 
 def _dispatch(session: Session, invocation: Invocation, words: Sequence[str]) -> int:
