@@ -11,7 +11,8 @@ from typing import Literal
 class Settings:
     """How one control plane is set up.
 
-    Durations are seconds of the bed's clock unless named `real`.
+    Durations are seconds of the bed's clock unless named `real`. The admin API is on a Unix socket in
+    `state`, or on TCP where `admin_host` and `admin_port` are given.
     """
 
     state: Path
@@ -37,3 +38,5 @@ class Settings:
     register_seconds: float = 0.0
     extra_hosts: tuple[str, ...] = field(default=())
     allow_remote: bool = False
+    admin_host: str | None = None
+    admin_port: int | None = None

@@ -175,6 +175,14 @@ class Keeper:
                     self._frozen = None
                     self._changed.set()
 
+    def move_to(self, instant: datetime) -> None:
+        """Set the bed's time, also backwards: for a restored state, whose timers are set anew."""
+        if self._frozen is not None:
+            self._frozen = instant
+        else:
+            self._offset = instant - self._wall_now()
+        self._changed.set()
+
     async def settled(self) -> None:
         """Wait until every task sleeps."""
         await self._settled()

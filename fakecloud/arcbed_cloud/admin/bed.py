@@ -1,0 +1,181 @@
+"""The bed as a whole: planting, reset, snapshots, time. Knows no HTTP."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from arcbed_cloud import seed
+from arcbed_cloud.estate import Estate
+from arcbed_cloud.plane import Plane
+from arcbed_cloud.services.entra import Directory
+from arcbed_cloud.store import Row
+
+CLOCK_KEY = "clock"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SECRET = re.compile(r"secret|password|digest|salt|token|protectedsettings|privatekey", re.IGNORECASE)
+MASK = "********"
+
+
+class SnapshotError(ValueError):
+    """A snapshot's name is unusable, or there is no such snapshot."""
+
+
+class Bed:
+    """What can be done to a whole control plane.
+
+    `ready` is set once the estate is planted and calls can be answered.
+    """
+
+    def __init__(self, plane: Plane, directory: Directory, estate: Estate, *, boot: int) -> None:
+        self.plane = plane
+        self.directory = directory
+        self.estate = estate
+        self.ready = False
+        self._boot = boot
+        self._folder = plane.settings.state / "snapshots"
+
+    # -- birth and rebirth ---------------------------------------------------------------------------------
+
+    async def plant(self) -> bool:
+        """Put tenant, subscription and first principals into an empty state; False if they are there."""
+        return await seed.plant(self.plane, self.directory, self.estate, boot=self._boot)
+
+    async def reset(self) -> None:
+        """Back to the state of a first start. Ids and secrets of ``secrets.json`` and the bed's time stay."""
+        self.plane.store.reset()
+        await self.plant()
+        await self.keep_time()
+
+    # -- snapshots -----------------------------------------------------------------------------------------
+
+    async def snapshot(self, name: str) -> dict[str, Any]:
+        """Write a consistent copy of the state under a name; an earlier one of that name is replaced.
+
+        Raises:
+            SnapshotError: the name is unusable.
+        """
+        file = self._file(name)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        await self.keep_time()
+        draft = file.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        self.plane.store.snapshot(draft)
+        draft.chmod(0o600)
+        draft.replace(file)
+        return _described(file)
+
+    async def restore(self, name: str) -> None:
+        """Replace the state by a snapshot, and the bed's time by the time that the snapshot was taken at.
+
+        Raises:
+            SnapshotError: there is none of that name.
+        """
+        file = self._file(name)
+        if not file.is_file():
+            raise SnapshotError(f"There is no snapshot '{name}'.")
+        self.plane.store.restore(file)
+        kept = self.plane.store.get("meta", CLOCK_KEY)
+        if kept is not None:
+            self.plane.clock.move_to(datetime.fromisoformat(kept.document["now"]))
+        await self.plant()
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        """Names and sizes, by name."""
+        return [_described(file) for file in sorted(self._folder.glob("*.db"))]
+
+    def forget_snapshot(self, name: str) -> None:
+        """Delete a snapshot; a missing one is fine."""
+        self._file(name).unlink(missing_ok=True)
+
+    def _file(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise SnapshotError(
+                f"'{name}' is no name for a snapshot: letters, digits, '.', '_' and '-', at most 64."
+            )
+        return self._folder / f"{name}.db"
+
+    # -- time ----------------------------------------------------------------------------------------------
+
+    def time(self) -> dict[str, Any]:
+        """The bed's time beside the real one, and what holds time now."""
+        clock = self.plane.clock
+        return {
+            "now": clock.now().isoformat(timespec="milliseconds"),
+            "wall": datetime.fromtimestamp(clock.wall(), UTC).isoformat(timespec="milliseconds"),
+            "mode": clock.mode,
+            "running": clock.running,
+        }
+
+    async def advance(self, delta: timedelta) -> dict[str, Any]:
+        """Move the bed and keep where it got to; returns when all is settled.
+
+        Raises:
+            ClockStalledError: a task holds time; the message names it.
+        """
+        try:
+            await self.plane.clock.advance(delta)
+        finally:
+            await self.keep_time()
+        return self.time()
+
+    async def keep_time(self) -> None:
+        """Write the bed's instant down, for the next process to go on from."""
+        clock = self.plane.clock
+        wall = datetime.fromtimestamp(clock.wall(), UTC)
+        async with self.plane.store.unit() as unit:
+            unit.put(
+                "meta", CLOCK_KEY, {"now": clock.now().isoformat(), "wall": wall.isoformat()}, kind=CLOCK_KEY
+            )
+
+    # -- looking -------------------------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each table; journals are counted up to a thousand."""
+        return {table: len(self._rows(table, limit=1000)) for table in self.plane.store.tables}
+
+    def rows(self, table: str, *, kind: str | None, scope: str | None, limit: int) -> list[dict[str, Any]]:
+        """Rows with everything secret masked.
+
+        Raises:
+            KeyError: there is no such table.
+        """
+        if table not in set(self.plane.store.tables):
+            raise KeyError(table)
+        found = [
+            row
+            for row in self._rows(table, limit=limit)
+            if (kind is None or row.kind == kind.lower()) and (scope is None or row.scope == scope.lower())
+        ]
+        return [
+            {"key": row.key, "kind": row.kind, "scope": row.scope, "document": masked(row.document)}
+            for row in found[:limit]
+        ]
+
+    def _rows(self, table: str, *, limit: int) -> list[Row]:
+        if table in {"activity", "his_log"}:
+            return self.plane.store.tail(table, limit=limit)
+        return list(self.plane.store.rows(table))
+
+
+def masked(value: Any) -> Any:
+    """A copy with the text of every member that sounds secret replaced."""
+    if isinstance(value, dict):
+        return {
+            name: _hidden(entry) if _SECRET.search(name) else masked(entry) for name, entry in value.items()
+        }
+    if isinstance(value, list):
+        return [masked(entry) for entry in value]
+    return value
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, list):
+        return [masked(entry) for entry in value]
+    return masked(value) if isinstance(value, dict) else MASK
+
+
+def _described(file: Path) -> dict[str, Any]:
+    return {"name": file.stem, "bytes": file.stat().st_size}

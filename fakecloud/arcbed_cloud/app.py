@@ -1,0 +1,127 @@
+"""Composition: one control plane from its settings."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from arcbed_cloud import seed
+from arcbed_cloud.admin.app import admin_app
+from arcbed_cloud.admin.bed import Bed
+from arcbed_cloud.admin.health import own_app
+from arcbed_cloud.arm.front import ArmFront
+from arcbed_cloud.clock import Keeper
+from arcbed_cloud.dispatch import App, Dispatcher
+from arcbed_cloud.estate import Estate
+from arcbed_cloud.ids import Ids
+from arcbed_cloud.plane import Plane
+from arcbed_cloud.providers import hybridcompute
+from arcbed_cloud.providers.hybridcompute import Machines
+from arcbed_cloud.services.entra import Directory, Tokens
+from arcbed_cloud.services.entra.router import entra_app
+from arcbed_cloud.services.entra.signin import SignIn
+from arcbed_cloud.settings import Settings
+from arcbed_cloud.store import SqliteStore, Store
+from arcbed_cloud.trust import CertificateAuthority
+
+
+@dataclass
+class Cloud:
+    """One control plane. `asgi` is the public application, `admin` the testbed's own."""
+
+    settings: Settings
+    plane: Plane
+    estate: Estate
+    directory: Directory
+    tokens: Tokens
+    signin: SignIn
+    front: ArmFront
+    machines: Machines
+    bed: Bed
+    asgi: App
+    admin: App
+    first_start: bool = False
+    _running: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def startup(self) -> None:
+        """Plant the estate if the state is empty, take up what an earlier process left, and let time flow."""
+        self.first_start = await self.bed.plant()
+        self.front.startup()
+        self._running.append(asyncio.create_task(self.plane.clock.run(), name="clock"))
+        self.bed.ready = True
+
+    async def shutdown(self) -> None:
+        """Stop time, keep the bed's instant, and close the state. Safe to repeat."""
+        self.bed.ready = False
+        for task in self._running:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        self._running.clear()
+        await self.front.shutdown()
+        await self.bed.keep_time()
+        self.plane.store.close()
+
+
+def build(settings: Settings) -> Cloud:
+    """Compose a control plane; nothing runs until `startup`.
+
+    Raises:
+        TrustError: a host among `extra_hosts` that the state's authority may not vouch for.
+        SecretsError: ``secrets.json`` is damaged.
+    """
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = SqliteStore(
+        settings.state / "state.db", durability=settings.durability, shared=settings.shared_state
+    )
+    clock = _clock(settings, store)
+    ids, boot = _ids(settings, store)
+    authority = CertificateAuthority(
+        settings.state, extra_hosts=settings.extra_hosts, server_key=settings.server_key, clock=clock
+    )
+    plane = Plane(settings, clock, store, ids, authority)
+    estate = seed.load_or_make(settings.state, ids, clock)
+    directory = Directory(plane, tenant_id=estate.tenant_id)
+    tokens = Tokens(plane, directory)
+    signin = SignIn(plane, directory, tokens)
+    front = ArmFront(plane, tokens, directory)
+    machines = Machines(plane, directory)
+    front.register(hybridcompute.resource_types(front.context, machines))
+    bed = Bed(plane, directory, estate, boot=boot)
+    services: dict[str, App] = {"login": entra_app(signin), "arm": front}
+    served = frozenset({*settings.extra_hosts, settings.host})
+    return Cloud(
+        settings=settings,
+        plane=plane,
+        estate=estate,
+        directory=directory,
+        tokens=tokens,
+        signin=signin,
+        front=front,
+        machines=machines,
+        bed=bed,
+        asgi=Dispatcher(services, own_app(bed), served),
+        admin=admin_app(bed, tokens, signin, front),
+    )
+
+
+def _ids(settings: Settings, store: Store) -> tuple[Ids, int]:
+    """The bed's seed is fixed at its first start; each start has a sequence of its own."""
+    row = store.get("meta", seed.BED_KEY)
+    known = row.document if row else {}
+    boot = int(known.get("boots", 0)) + 1
+    return Ids(settings.seed or known.get("seed") or seed.new_seed(), boot), boot
+
+
+def _clock(settings: Settings, store: Store) -> Keeper:
+    """The bed's time goes on from where an earlier process kept it."""
+    row = store.get("meta", "clock")
+    if row is None:
+        return Keeper(settings.clock)
+    kept = datetime.fromisoformat(row.document["now"])
+    if settings.clock == "live":
+        wall = Keeper()
+        kept = wall.now() + (kept - datetime.fromisoformat(row.document["wall"]))
+    return Keeper(settings.clock, start=kept)

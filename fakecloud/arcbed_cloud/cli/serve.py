@@ -1,0 +1,155 @@
+"""``fakecloud serve``: start the control plane."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arcbed_cloud.cli.options import State, fail, state_folder
+
+if TYPE_CHECKING:
+    from arcbed_cloud.app import Cloud
+    from arcbed_cloud.folder import Running
+    from arcbed_cloud.settings import Settings
+
+
+class Durability(StrEnum):
+    """What an acknowledged write survives."""
+
+    PROCESS = "process"
+    FULL = "full"
+
+
+class ClockMode(StrEnum):
+    """How the bed's time goes."""
+
+    LIVE = "live"
+    STEPPED = "stepped"
+
+
+class LogFormat(StrEnum):
+    """For whom the log is."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class ServerKey(StrEnum):
+    """Kind of the TLS key."""
+
+    ECDSA = "ecdsa"
+    RSA = "rsa"
+
+
+def command(
+    state: State = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8443,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    tls: Annotated[
+        bool, typer.Option("--tls/--no-tls", help="Serve HTTPS, as every Azure SDK demands.")
+    ] = True,
+    server_key: Annotated[ServerKey, typer.Option(help="Kind of the TLS key.")] = ServerKey.ECDSA,
+    extra_host: Annotated[
+        list[str] | None, typer.Option(help="A further name or address for the certificate; repeatable.")
+    ] = None,
+    allow_remote: Annotated[bool, typer.Option(help="Listen on an address that others can reach.")] = False,
+    public_url: Annotated[
+        str | None, typer.Option(help="The URL by which clients reach this, for `fakecloud env`.")
+    ] = None,
+    admin_host: Annotated[
+        str | None, typer.Option(help="Address of the admin API, with --admin-port.")
+    ] = None,
+    admin_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Serve the admin API on TCP instead of a Unix socket."),
+    ] = None,
+    durability: Annotated[
+        Durability, typer.Option(help="Survive the death of the process, or also the loss of power.")
+    ] = Durability.PROCESS,
+    seed: Annotated[str | None, typer.Option(help="Seed of ids and spreads, to repeat a run.")] = None,
+    clock: Annotated[
+        ClockMode, typer.Option(help="Let time flow, or stand still until it is advanced.")
+    ] = ClockMode.LIVE,
+    heartbeat_throttle: Annotated[
+        bool,
+        typer.Option(
+            "--heartbeat-throttle/--no-heartbeat-throttle", help="Refuse heartbeats that come too fast."
+        ),
+    ] = True,
+    machine_tokens_on_bed_clock: Annotated[
+        bool,
+        typer.Option(
+            "--machine-tokens-on-bed-clock/--machine-tokens-on-real-clock",
+            help="Let the tokens of machines run out when the bed's clock passes their end.",
+        ),
+    ] = True,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Log lines for people or for machines.")
+    ] = LogFormat.TEXT,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Start the control plane and serve until it is told to stop."""
+    from arcbed_cloud.settings import Settings
+
+    if log_level.lower() not in {"debug", "info", "warning", "error"}:
+        fail(f"'{log_level}' is no log level; use debug, info, warning or error.", code=2)
+    settings = Settings(
+        state=state_folder(state).resolve(),
+        host=host,
+        port=port,
+        tls=tls,
+        public_url=public_url,
+        durability=durability.value,
+        clock=clock.value,
+        seed=seed,
+        server_key=server_key.value,
+        heartbeat_throttle=heartbeat_throttle,
+        machine_tokens_on_bed_clock=machine_tokens_on_bed_clock,
+        extra_hosts=tuple(extra_host or ()),
+        allow_remote=allow_remote,
+        admin_host=admin_host,
+        admin_port=admin_port,
+    )
+    _run(settings, log_format.value, log_level)
+
+
+def _run(settings: Settings, log_format: str, log_level: str) -> None:
+    import asyncio
+
+    import setproctitle
+    import uvloop
+
+    from arcbed_cloud import logs
+    from arcbed_cloud.estate import SecretsError
+    from arcbed_cloud.folder import InUseError
+    from arcbed_cloud.server import ServeError, serve
+    from arcbed_cloud.trust import TrustError
+
+    setproctitle.setproctitle("fakecloud")
+    logs.configure("json" if log_format == "json" else "text", log_level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings, _welcome))
+    except (ServeError, InUseError, TrustError, SecretsError) as error:
+        fail(str(error))
+    except PermissionError as error:
+        fail(f"No permission for {error.filename}: choose another --state.")
+
+
+def _welcome(cloud: Cloud, running: Running) -> None:
+    folder = cloud.settings.state
+    near = Path.cwd()
+    shown = folder.relative_to(near) if folder.is_relative_to(near) else folder
+    option = "" if str(shown) == ".arcbed/state" else f" --state {shown}"
+    print(
+        f"fakecloud is ready at {running.url}\n"
+        f"  tenant        {cloud.estate.tenant_id}\n"
+        f"  subscription  {cloud.estate.subscription_id}\n"
+        f"  state         {shown}  (seed {cloud.plane.ids.seed})\n"
+        f"  admin API     {running.admin}\n"
+        f'Next: eval "$(fakecloud env{option})"   then any Azure SDK or azcmagent talks to it. Ctrl+C stops.',
+        flush=True,
+    )

@@ -1,0 +1,210 @@
+"""The listeners: one for clients over TLS, one for the testbed's own API.
+
+A state folder belongs to one process at a time. ``fakecloud.json`` names process and addresses, and is there
+only while calls are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from arcbed_cloud import hosts
+from arcbed_cloud.app import Cloud, build
+from arcbed_cloud.dispatch import App
+from arcbed_cloud.folder import Running, held
+from arcbed_cloud.settings import Settings
+
+# Azure's own front ends keep idle connections for some minutes; agents call every five.
+KEEP_ALIVE_SECONDS = 330
+GRACE_SECONDS = 5
+BACKLOG = 2048
+
+
+class ServeError(RuntimeError):
+    """The control plane cannot start; the message says what to do."""
+
+
+async def serve(settings: Settings, announce: Callable[[Cloud, Running], None]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        settings: what to serve.
+        announce: called once calls are answered.
+
+    Raises:
+        ServeError: the port is taken, or the bind is not allowed.
+        InUseError: another process holds the state.
+        TrustError, SecretsError: see `build`.
+    """
+    _check_bind(settings)
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with held(settings.state), _public_socket(settings) as public, _admin_socket(settings) as admin:
+        cloud = build(settings)
+        context = cloud.plane.authority.server_context() if settings.tls else None
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await cloud.startup()
+        try:
+            async with _listening(cloud.asgi, public, context), _listening(cloud.admin, admin, None):
+                running = _running(settings, public, admin)
+                running.write(settings.state)
+                announce(cloud, running)
+                await stop.wait()
+                cloud.bed.ready = False
+                Running.forget(settings.state)
+        finally:
+            Running.forget(settings.state)
+            await cloud.shutdown()
+
+
+# -- listeners
+# -------------------------------------------------------------------------------------------------
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to us."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _listening:  # noqa: N801 - reads as a statement
+    """Serve `app` on a bound socket for as long as the block lasts."""
+
+    def __init__(self, app: App, listener: socket.socket, context: ssl.SSLContext | None) -> None:
+        factory: Any = (lambda _config, _default: context) if context else None
+        config = uvicorn.Config(
+            app,  # type: ignore[arg-type]
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            ws="none",
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            ssl_context_factory=factory,
+        )
+        self._server = _Server(config)
+        self._listener = listener
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.create_task(self._server.serve([self._listener]))
+        # uvicorn sets a flag and no event; the socket accepts from the moment it is bound, so nothing is
+        # lost.
+        while not self._server.started and not self._task.done():
+            await _turn()
+        if self._task.done():
+            await self._task
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+
+def _turn() -> Awaitable[None]:
+    """One turn of the event loop."""
+    done = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(done.set_result, None)
+    return done
+
+
+# -- sockets
+# ---------------------------------------------------------------------------------------------------
+
+
+def _check_bind(settings: Settings) -> None:
+    if settings.allow_remote or hosts.is_loopback(settings.host):
+        return
+    raise ServeError(
+        f"Refusing to listen on {settings.host}: everyone who reaches this machine could use the control "
+        "plane. Add --allow-remote if that is what you want."
+    )
+
+
+@contextmanager
+def _public_socket(settings: Settings) -> Iterator[socket.socket]:
+    listener = _tcp(settings.host, settings.port)
+    try:
+        yield listener
+    finally:
+        listener.close()
+
+
+def _tcp(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise ServeError(
+            f"Cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}. "
+            "Choose another port with --port (0 takes a free one)."
+        ) from error
+    return listener
+
+
+@contextmanager
+def _admin_socket(settings: Settings) -> Iterator[socket.socket]:
+    if settings.admin_port is not None:
+        listener = _tcp(settings.admin_host or "127.0.0.1", settings.admin_port)
+        try:
+            yield listener
+        finally:
+            listener.close()
+        return
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    file = settings.state / "admin.sock"
+    try:
+        _bind_unix(listener, file)
+        yield listener
+    finally:
+        listener.close()
+        file.unlink(missing_ok=True)
+
+
+def _bind_unix(listener: socket.socket, file: Path) -> None:
+    """Bind with mode 0600 from the first instant on; a path that is too long goes by its folder's handle."""
+    file.unlink(missing_ok=True)
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    before = os.umask(0o177)
+    try:
+        listener.bind(f"/proc/self/fd/{folder}/{file.name}" if len(os.fsencode(file)) > 100 else str(file))
+    finally:
+        os.umask(before)
+        os.close(folder)
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+
+
+def _running(settings: Settings, public: socket.socket, admin: socket.socket) -> Running:
+    port: int = public.getsockname()[1]
+    scheme = "https" if settings.tls else "http"
+    everywhere = settings.host in {"0.0.0.0", "::"}
+    name = "localhost" if everywhere or hosts.is_loopback(settings.host) else settings.host
+    if settings.admin_port is not None:
+        host, number = admin.getsockname()[:2]
+        reached = f"http://{host}:{number}"
+    else:
+        reached = f"unix:{(settings.state / 'admin.sock').resolve()}"
+    url = settings.public_url or f"{scheme}://{name}:{port}"
+    return Running(os.getpid(), settings.host, port, settings.tls, url.rstrip("/"), reached)
