@@ -22,6 +22,7 @@ from arcbed_cloud.providers.hybridcompute import Machines
 from arcbed_cloud.services.entra import Directory, Tokens
 from arcbed_cloud.services.entra.router import entra_app
 from arcbed_cloud.services.entra.signin import SignIn
+from arcbed_cloud.services.his import HisService, his_app
 from arcbed_cloud.settings import Settings
 from arcbed_cloud.store import SqliteStore, Store
 from arcbed_cloud.trust import CertificateAuthority
@@ -39,6 +40,7 @@ class Cloud:
     signin: SignIn
     front: ArmFront
     machines: Machines
+    his: HisService
     bed: Bed
     asgi: App
     admin: App
@@ -90,7 +92,8 @@ def build(settings: Settings) -> Cloud:
     machines = Machines(plane, directory)
     front.register(hybridcompute.resource_types(front.context, machines))
     bed = Bed(plane, directory, estate, boot=boot)
-    services: dict[str, App] = {"login": entra_app(signin), "arm": front}
+    his = HisService(plane, directory, tokens, machines)
+    services: dict[str, App] = {"login": entra_app(signin), "arm": front, "his": his_app(his)}
     served = frozenset({*settings.extra_hosts, settings.host})
     return Cloud(
         settings=settings,
@@ -101,6 +104,7 @@ def build(settings: Settings) -> Cloud:
         signin=signin,
         front=front,
         machines=machines,
+        his=his,
         bed=bed,
         asgi=Dispatcher(services, own_app(bed), served),
         admin=admin_app(bed, tokens, signin, front),

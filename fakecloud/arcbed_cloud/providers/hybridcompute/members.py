@@ -61,6 +61,17 @@ REPORTED: Template = {
     "licenseProfile": ANY,
     "detectedProperties": ANY,
 }
+AGENT_CONFIGURATION: Template = {
+    "proxyUrl": TEXT,
+    "incomingConnectionsPorts": ARRAY,
+    "extensionsAllowList": ARRAY,
+    "extensionsBlockList": ARRAY,
+    "proxyBypass": ARRAY,
+    "extensionsEnabled": TEXT,
+    "guestConfigurationEnabled": TEXT,
+    "configMode": TEXT,
+}
+SERVICES = frozenset({"extensionService", "guestConfigurationService"})
 # Members that both sides write: a report without them leaves them alone.
 SHARED = frozenset({"osProfile", "cloudMetadata", "osType", "mssqlDiscovered"})
 
