@@ -26,7 +26,8 @@ StateOption = Annotated[
         file_okay=False,
     ),
 ]
-STATE = Path(".arcbed")
+#: The same as fakecloud's.
+STATE = Path(".arcbed/state")
 
 
 def console(*, record: bool = False) -> Console:

@@ -28,15 +28,17 @@ def status(
             console().print(f"No control plane runs on {state}; `arcbed start` starts one.")
         raise typer.Exit(NOT_RUNNING)
     try:
-        held = complete(Admin(state).state())
+        held = dict(complete(Admin(state).state()))
     except BedError as error:
         fail(str(error))
     if as_json:
         import json
 
-        typer.echo(json.dumps({"running": True, "pid": running.pid, "url": running.url, "state": held}))
+        typer.echo(json.dumps({"running": True, "pid": running.pid, "url": running.url, **held}))
         return
     out = console()
     out.print(f"[bold]{running.url}[/]  process {running.pid}")
-    for name, count in sorted(held.items()):
+    out.print(f"  clock         {held['clock']['now']}, {held['clock']['mode']}")
+    out.print(f"  seed          {held['seed']}")
+    for name, count in sorted(held["tables"].items()):
         out.print(f"  {name:<14}{count}")

@@ -35,17 +35,29 @@ class Admin:
         return answer.json() if answer.content else None
 
     async def state(self) -> Mapping[str, Any]:
-        """What the control plane holds."""
+        """What the control plane holds: rows by table, the bed's clock, the seed of the ids."""
         found: Mapping[str, Any] = await self.call("GET", "state")
+        return found
+
+    async def directory(self) -> list[Mapping[str, Any]]:
+        """Everyone in the directory: people, applications and machines."""
+        found: list[Mapping[str, Any]] = (await self.call("GET", "principals"))["principals"]
         return found
 
     async def reset(self) -> None:
         """Back to the state of a first start."""
         await self.call("POST", "reset")
 
-    async def principal(self, name: str) -> Principal:
-        """A new service principal with a secret and without any role."""
-        made = await self.call("POST", "principals", {"name": name})
+    async def principal(self, name: str, role: str | None = None, scope: str | None = None) -> Principal:
+        """A new service principal with a secret; with `role`, a built-in one, at `scope`.
+
+        Raises:
+            BedError: there is no such role.
+        """
+        wanted = {"name": name, "role": role, "scope": scope}
+        made = await self.call(
+            "POST", "principals", {key: value for key, value in wanted.items() if value is not None}
+        )
         return Principal(
             name=name,
             client_id=made["clientId"],

@@ -16,14 +16,6 @@ from arcbed.harness.recorder import Recorder
 
 NAMESPACE = "Microsoft.HybridCompute"
 LOCATION = "westeurope"
-#: Built-in roles that stories grant. Source: the article "Azure built-in roles".
-ROLES: Mapping[str, str] = {
-    "Owner": "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
-    "Contributor": "b24988ac-6180-42a0-ab88-20f7382dd24c",
-    "Reader": "acdd72a7-3385-48ef-bd42-f606fba81ae7",
-    "Azure Connected Machine Onboarding": "b64e21ea-ac4e-4cdf-9dc9-5b892992bee7",
-    "Azure Connected Machine Resource Administrator": "cd570a14-e51a-42ad-bac8-bafd67325302",
-}
 
 
 class Cloud:
@@ -79,23 +71,25 @@ class Cloud:
         """A new service principal; with `role`, a built-in one, at `scope` (default: the subscription).
 
         Raises:
-            BedError: the role is not one of `ROLES`.
+            BedError: there is no such role.
         """
-        if role is not None and role not in ROLES:
-            raise BedError(f"unknown role {role!r}; known are {', '.join(ROLES)}")
-        made = await self.admin.principal(name)
-        if role is not None:
-            (await self.assign(made.object_id, role, scope)).expect_ok()
-        return made
+        return await self.admin.principal(name, role, scope)
 
     async def assign(self, object_id: str, role: str, scope: str | None = None) -> Answer:
-        """Ask ARM to give a built-in role to a principal at `scope` (default: the subscription)."""
-        authorization = "providers/Microsoft.Authorization"
-        definition = f"{self.arm.subscription}/{authorization}/roleDefinitions/{ROLES[role]}"
+        """Ask ARM to give a built-in role to a principal at `scope` (default: the subscription).
+
+        Raises:
+            BedError: there is no such role.
+        """
         where = self.arm.subscription if scope is None else scope
+        authorization = f"{where}/providers/Microsoft.Authorization"
+        found = await self.arm.get(f"{authorization}/roleDefinitions", **{"$filter": f"roleName eq '{role}'"})
+        if not found.expect_ok().body["value"]:
+            raise BedError(f"there is no role {role!r}")
+        definition = found.body["value"][0]["id"]
         name = f"{next(self._numbers):08d}-0000-4000-8000-{object_id[-12:]}"
         return await self.arm.put(
-            f"{where}/{authorization}/roleAssignments/{name}",
+            f"{authorization}/roleAssignments/{name}",
             {"properties": {"roleDefinitionId": definition, "principalId": object_id}},
         )
 

@@ -81,6 +81,13 @@ class MachineHost(Protocol):
     ) -> Completed:
         """Run a program of the agent on the machine."""
 
+    async def reside(self, command: Sequence[str], *, env: Mapping[str, str], limit: float) -> Completed:
+        """Run any program so that it finds the agent's files at their documented absolute paths.
+
+        Raises:
+            BedError: this place cannot do that.
+        """
+
     async def remove(self) -> None:
         """Stop everything on it."""
 

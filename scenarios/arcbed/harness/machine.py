@@ -97,6 +97,24 @@ class Machine:
     async def azcmagent(self, *arguments: str, limit: float = COMMAND_SECONDS) -> Completed:
         """Run azcmagent to its end; any exit code is an answer. Secrets are kept off the record."""
         done = await self.host.run("azcmagent", arguments, limit=limit, shown=masked(arguments))
+        self._record(done)
+        return done
+
+    async def run(
+        self, *command: str, env: Mapping[str, str] | None = None, limit: float = COMMAND_SECONDS
+    ) -> Completed:
+        """Run any program as a service of the machine: it finds the agent by environment and by its files.
+
+        Microsoft's libraries insist on /var/opt/azcmagent/tokens; here that is this machine's.
+
+        Raises:
+            BedError: the place where the bed runs cannot do that.
+        """
+        done = await self.host.reside(command, env={**self.environment, **(env or {})}, limit=limit)
+        self._record(done)
+        return done
+
+    def _record(self, done: Completed) -> None:
         if self.recorder:
             self.recorder.event(
                 "command",
@@ -105,7 +123,6 @@ class Machine:
                 body=done.output.strip(),
                 mark=str(done.exit_code),
             )
-        return done
 
     async def connect(
         self,

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from arcbed.harness import clock, process
+from arcbed.harness import clock, namespace, process
 from arcbed.harness.contract import CloudOptions
 from arcbed.harness.errors import BedError, NotReadyError
 from arcbed.harness.process import Child, Completed
@@ -230,6 +230,20 @@ class ProcessMachine:
             limit=limit,
             shown=(program_name, *(shown or arguments)),
         )
+
+    async def reside(self, command: Sequence[str], *, env: Mapping[str, str], limit: float) -> Completed:
+        """Run any program with this machine's folder at /var/opt/azcmagent.
+
+        Raises:
+            BedError: mount namespaces are not allowed here.
+        """
+        home = self.layout["home"]
+        if not await namespace.possible(home):
+            raise BedError(
+                "mount namespaces are not allowed here, so /var/opt/azcmagent cannot be the machine's"
+            )
+        wrapped = namespace.inside(home, command)
+        return await process.run(wrapped, env=environment(**env), limit=limit, shown=command)
 
     async def remove(self) -> None:
         """Stop everything on it; its files stay until the bed is gone."""

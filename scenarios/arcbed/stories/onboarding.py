@@ -258,6 +258,8 @@ async def leaves(bed: Bed, web: Machine) -> None:
         exited(await web.disconnect(), 0)
 
     async with bed.step("Nothing is left in Azure", ["identity.gone-with-resource"]):
+        names = [principal["name"] for principal in await cloud.admin.directory()]
+        true("its principal has left the directory", web.name not in names, names)
         gone = await cloud.machine(GROUP, web.name)
         equal("the resource", (gone.status, gone.error_code), (404, "ResourceNotFound"))
         equal("machines in the resource group", await machines(bed), [])
