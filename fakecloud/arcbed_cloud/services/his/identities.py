@@ -2,8 +2,8 @@
 
 Rows of table ``identities``, keyed by the vmId in lower case: ``resourceId``, ``notAfter`` (epoch seconds of
 the newest certificate), ``certificates`` that have not run out, ``repeats`` (answers by
-Repeatability-Request-ID, kept for a day of the bed's time), ``asked`` (what the next heartbeat asks the agent to
-do), ``previousKey`` and ``rotatedBy`` after a rotation.
+Repeatability-Request-ID, kept for a day of the bed's time), ``asked`` (what the next heartbeat asks the agent
+to do), ``previousKey`` and ``rotatedBy`` after a rotation.
 """
 
 from __future__ import annotations
