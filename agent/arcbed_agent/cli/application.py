@@ -38,6 +38,16 @@ def run(words: Sequence[str]) -> int:
     session.log.propagate = False
     session.log.addHandler(logging.NullHandler())
     try:
+        return _guarded(session, words)
+    finally:
+        for handler in list(session.log.handlers):
+            session.log.removeHandler(handler)
+            handler.close()
+
+
+def _guarded(session: Session, words: Sequence[str]) -> int:
+    """Turn whatever happens into an exit code."""
+    try:
         invocation = parse(words)
         _set_up(session, invocation)
         return _dispatch(session, invocation, words)

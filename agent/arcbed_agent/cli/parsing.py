@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,36 +165,52 @@ def _from_file(path: str, known: Mapping[str, Flag]) -> dict[str, str | bool]:
     Raises:
         AgentError: 19, there is no such file; 23, it is not a JSON or YAML object of simple values.
     """
-    import yaml
-
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise AgentError(19, f"cannot read the config file '{path}': {reason}") from error
     try:
-        document = yaml.safe_load(text)
+        document = _document(text)
+        if not isinstance(document, dict):
+            raise AgentError(23, "expected an object of flag names and values")
+        return {
+            name: _plain(known[name], value)
+            for name, value in document.items()
+            if name in known and name not in {"config", "help"} and value is not None and value != ""
+        }
+    except AgentError as error:
+        error.message = f"config file '{path}': {error.message}"
+        raise
+
+
+def _document(text: str) -> Any:
+    """What a JSON or YAML text holds; in YAML every value is the text that stands there, so 0123 stays 0123.
+
+    Raises:
+        AgentError: 23, it is neither.
+    """
+    import json
+
+    import yaml
+
+    with contextlib.suppress(ValueError):
+        return json.loads(text)
+    try:
+        # BaseLoader makes strings of everything and runs nothing.
+        return yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" in line {mark.line + 1}" if mark else ""
-        raise AgentError(23, f"config file '{path}' is not JSON or YAML{place}") from None
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise AgentError(23, f"config file '{path}' must hold an object of flag names and values")
-    return {
-        name: _plain(known[name], value, path)
-        for name, value in document.items()
-        if name in known and name not in {"config", "help"} and value is not None
-    }
+        raise AgentError(23, f"neither JSON nor YAML{place}") from None
 
 
-def _plain(flag: Flag, value: object, path: str) -> str | bool:
+def _plain(flag: Flag, value: object) -> str | bool:
     """A simple value; tags may also be an object."""
     if flag.name == "tags" and isinstance(value, dict):
         from arcbed_agent.cli.tags import render_pairs
 
         return render_pairs({str(key): str(item) for key, item in value.items()})
     if isinstance(value, (dict, list)):
-        raise AgentError(23, f"config file '{path}': {flag.name} must be a simple value")
+        raise AgentError(23, f"{flag.name} must be a simple value")
     return _typed(flag, value)
