@@ -17,10 +17,11 @@ from arcbed.harness.errors import BedError
 from arcbed.harness.recorder import Recorder
 
 ARM_SCOPE = "https://management.azure.com/.default"
-#: The api-version a call takes where the caller names none, by namespace; the last is for ARM's own routes.
+#: The api-version a call takes where the caller names none, by namespace; the last two are ARM's own routes.
 VERSIONS: Mapping[str, str] = {
     "microsoft.hybridcompute": "2024-07-10",
     "microsoft.authorization": "2022-04-01",
+    "subscriptions": "2022-12-01",
     "": "2022-09-01",
 }
 TOKEN_SPARE_SECONDS = 60
@@ -197,8 +198,10 @@ class Arm:
 
 
 def version_for(path: str) -> str:
-    """The api-version for the last provider in `path`."""
-    namespaces = re.findall(r"/providers/([^/]+)/", path, re.IGNORECASE)
+    """The api-version for the resource type that `path` ends in."""
+    if re.fullmatch(r"/subscriptions(/[^/]+)?", path, re.IGNORECASE):
+        return VERSIONS["subscriptions"]
+    namespaces = re.findall(r"/providers/([^/]+)/(?!(?:un)?register$)", path, re.IGNORECASE)
     return VERSIONS.get(namespaces[-1].lower() if namespaces else "", VERSIONS[""])
 
 

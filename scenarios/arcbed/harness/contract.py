@@ -67,6 +67,10 @@ class MachineHost(Protocol):
     def root(self) -> Path:
         """Its file system, as this process sees it."""
 
+    @property
+    def endpoint(self) -> str:
+        """Where its local endpoint answers, ``http://localhost:PORT``; empty before the first start."""
+
     async def start_agent(self) -> None:
         """Start himds and return when it is ready."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,16 +170,18 @@ class Machine:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """``IDENTITY_ENDPOINT`` and ``IMDS_ENDPOINT`` as the agent announces them to systemd services.
+        """The variables by which programs on the machine find the agent.
+
+        The agent's package gives them to systemd services. Source: the article "Overview of the Azure
+        Connected Machine agent".
 
         Raises:
-            BedError: it does not.
+            BedError: the agent has not been started.
         """
-        text = self.path("environment").read_text() if self.path("environment").is_file() else ""
-        found = dict(re.findall(r"\b(IDENTITY_ENDPOINT|IMDS_ENDPOINT)=([^\"\s]+)", text))
-        if len(found) != 2:
-            raise BedError(f"{self.path('environment')} does not name the local endpoint")
-        return found
+        base = self.host.endpoint
+        if not base:
+            raise BedError(f"the agent on {self.name} has not been started")
+        return {"IMDS_ENDPOINT": base, "IDENTITY_ENDPOINT": f"{base}/metadata/identity/oauth2/token"}
 
     async def local(self, url: str, headers: Mapping[str, str], **query: str) -> httpx.Response:
         """One GET to the local endpoint, with exactly these headers."""

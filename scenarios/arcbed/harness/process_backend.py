@@ -18,6 +18,8 @@ from arcbed.harness import clock, namespace, process
 from arcbed.harness.contract import CloudOptions
 from arcbed.harness.errors import BedError, NotReadyError
 from arcbed.harness.process import Child, Completed
+from arcbed_agent.errors import AgentError
+from arcbed_agent.himds.client import HimdsClient
 from arcbed_agent.host.layout import Layout
 
 READY_SECONDS = 30.0
@@ -187,6 +189,7 @@ class ProcessMachine:
         self.name = name
         self.root = root
         self.layout = Layout(root)
+        self.endpoint = ""
         self._agent: Child | None = None
         self._output = root.with_suffix(".out")
 
@@ -202,11 +205,12 @@ class ProcessMachine:
         await wait_ready(agent, self._listens)
 
     async def _listens(self) -> bool:
-        with suppress(OSError):
-            _, writer = await asyncio.open_unix_connection(str(self.layout["himds_socket"]))
-            writer.close()
-            return self.layout["environment"].is_file()
-        return False
+        try:
+            status = await asyncio.to_thread(HimdsClient(self.layout).status)
+        except AgentError:
+            return False
+        self.endpoint = f"http://localhost:{status.port}"
+        return status.port > 0
 
     async def stop_agent(self) -> None:
         """Stop himds, as ``systemctl stop himdsd`` does."""

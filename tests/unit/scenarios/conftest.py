@@ -33,6 +33,7 @@ class PaperHost:
         self.notes = notes
         self.dead = False
         self.exit_code = 0
+        self.endpoint = "http://localhost:9"
 
     def note(self, what: str) -> None:
         self.notes.append(f"{self.name} {what}")

@@ -62,7 +62,9 @@ class Owner:
 
     def set_tags(self, group: str, name: str, tags: Mapping[str, str]) -> None:
         """`machines.update` with nothing but tags."""
-        self._client.machines.update(group, name, {"tags": dict(tags)})
+        from azure.mgmt.hybridcompute.models import MachineUpdate
+
+        self._client.machines.update(group, name, MachineUpdate(tags=dict(tags)))
 
     def close(self) -> None:
         """Let go of the connections."""
