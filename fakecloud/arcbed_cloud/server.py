@@ -47,6 +47,8 @@ async def serve(settings: Settings, announce: Callable[[Cloud, Running], None]) 
         TrustError, SecretsError: see `build`.
     """
     _check_bind(settings)
+    # The database and its journal are nobody else's business, whatever the folder's own mode is.
+    os.umask(0o077)
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with held(settings.state), _public_socket(settings) as public, _admin_socket(settings) as admin:
         cloud = build(settings)
@@ -86,7 +88,7 @@ class _listening:  # noqa: N801 - reads as a statement
     def __init__(self, app: App, listener: socket.socket, context: ssl.SSLContext | None) -> None:
         factory: Any = (lambda _config, _default: context) if context else None
         config = uvicorn.Config(
-            app,  # type: ignore[arg-type]
+            app,
             lifespan="off",
             log_config=None,
             access_log=False,
