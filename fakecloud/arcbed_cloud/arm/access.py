@@ -116,6 +116,8 @@ class Access:
             self._decisions.clear()
             if change.row is None:
                 self._forget(change.key)
+                if f"/{DEFINITIONS}/" in change.key:
+                    self._roles.pop(change.key.rsplit("/", 1)[-1], None)
             elif change.row.kind == ASSIGNMENTS:
                 self._remember(change.row)
             elif change.row.kind == DEFINITIONS:
@@ -134,4 +136,3 @@ class Access:
         holder = self._holder.pop(key, None)
         if holder is not None:
             self._assigned[holder].pop(key, None)
-        self._roles.pop(key.rsplit("/", 1)[-1], None)

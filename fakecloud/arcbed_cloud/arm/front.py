@@ -65,7 +65,7 @@ class ArmFront:
         self.activity = ActivityLog(plane, directory)
         self.access = Access(plane, BUILTIN)
         self.registrations = Registrations(plane)
-        self.operations = Operations(plane, self.activity)
+        self.operations = Operations(plane, self.activity, self.access)
         self.context = ProviderContext(
             plane=plane,
             directory=directory,
@@ -132,8 +132,12 @@ class ArmFront:
         caller = self._authentication.caller(call)
         version = versions.read(call.query)
         route = self._router.find(call.path, version)
+        if version not in route.row.api_versions:
+            raise versions.unsupported(route.row, version, self._location(route))
         self._check_subscription(route)
-        verb = self._verb(call, route, version)
+        verb = route.verb(call.method, version)
+        if verb is None:
+            raise _NotSupported(call.method)
         headers += self._throttle.count(
             (route.target.subscription or "").lower(), caller.object_id, call.method, call.path
         )
@@ -206,15 +210,6 @@ class ArmFront:
                 f"The provided subscription identifier '{subscription}' is malformed or invalid.",
             ) from None
         raise ArmError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
-
-    def _verb(self, call: Call, route: Route, version: str) -> Verb:
-        row = route.row
-        if version not in row.api_versions:
-            raise versions.unsupported(row, version, self._location(route))
-        verb = route.verb(call.method, version)
-        if verb is None:
-            raise _NotSupported(call.method)
-        return verb
 
     def _location(self, route: Route) -> str:
         """What NoRegisteredProviderFound names: where the resource is, else its group."""

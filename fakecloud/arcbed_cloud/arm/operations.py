@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from arcbed_cloud.arm import times
+from arcbed_cloud.arm.access import Access
 from arcbed_cloud.arm.activity import ActivityLog
 from arcbed_cloud.arm.errors import ArmError
 from arcbed_cloud.arm.request import ArmRequest, ArmResponse
@@ -72,8 +73,9 @@ def _operation(document: Document) -> Operation:
 class Operations:
     """All operations of the bed; rows of the table ``operations`` keyed by the operation's id."""
 
-    def __init__(self, plane: Plane, activity: ActivityLog) -> None:
+    def __init__(self, plane: Plane, activity: ActivityLog, access: Access) -> None:
         self._plane = plane
+        self._access = access
         self._activity = activity
         self._work: dict[str, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -218,6 +220,10 @@ class Operations:
         ):
             name = request.parameters["operationId"]
             raise ArmError(404, "OperationNotFound", f"The operation '{name}' could not be found.")
+        if request.caller.object_id != document["objectId"]:
+            namespace = document["namespace"] or "Microsoft.Resources/subscriptions"
+            action = f"{namespace}/locations/operationstatus/read"
+            self._access.check(request.caller, action, f"/subscriptions/{target.subscription}")
         return document
 
     @staticmethod

@@ -106,8 +106,10 @@ class ResourceType:
 
     def permission(self, verb: Verb) -> str:
         """What RBAC checks: GET read, PUT and PATCH write, DELETE delete, POST ``{segment}/action``."""
-        if verb.permission is not None:
-            return verb.permission
+        return self.derived(verb) if verb.permission is None else verb.permission
+
+    def derived(self, verb: Verb) -> str:
+        """The action's name by ARM's rule, also where no role is asked for."""
         if verb.action is not None:
             return f"{self.type}/{verb.action}/action"
         words = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}

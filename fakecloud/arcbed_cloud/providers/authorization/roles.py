@@ -59,6 +59,7 @@ class RoleDefinitions:
 
     async def list_all(self, request: ArmRequest) -> ArmResponse:
         """Definitions assignable at the scope; takes ``roleName eq`` and ``type eq``."""
+        self._check_read(request)
         text = request.query.get("$filter", "")
         expression = filters.parse(text)
         filters.restrict(text, expression, {"rolename": "eq", "type": "eq"}, {"atscopeandbelow", "atscope"})
@@ -73,6 +74,7 @@ class RoleDefinitions:
 
     async def get(self, request: ArmRequest) -> ArmResponse:
         """One definition."""
+        self._check_read(request)
         return ArmResponse(document=self._found(request))
 
     async def put(self, request: ArmRequest) -> ArmResponse:
@@ -114,6 +116,11 @@ class RoleDefinitions:
                 )
             unit.delete("grants", row.key)
         return ArmResponse(200, self._document(name, row.document["properties"], request.target.subscription))
+
+    def _check_read(self, request: ArmRequest) -> None:
+        """In the tenant everybody may read definitions; below it a role must allow it."""
+        if request.target.subscription is not None:
+            self._context.access.check(request.caller, f"{TYPE}/read", request.target.scope)
 
     def find(self, name: str) -> Document | None:
         """The properties of a definition by its GUID, in any case."""
@@ -251,7 +258,7 @@ def resource_types(context: ProviderContext) -> list[ResourceType]:
         "on": On.GROUP_LIST,
         "answer": "RoleDefinitionListResult",
         "parameters": ("$filter", "$top"),
-        "permission": "Microsoft.Authorization/roleDefinitions/read",
+        "permission": "",  # see _check_read
     }
     return [
         ResourceType(
@@ -263,7 +270,7 @@ def resource_types(context: ProviderContext) -> list[ResourceType]:
             schemas=schemas.DEFINITIONS,
             verbs=(
                 verb("RoleDefinitions_List", "GET", handlers.list_all, (200,), **listed),
-                verb("RoleDefinitions_Get", "GET", handlers.get, (200,)),
+                verb("RoleDefinitions_Get", "GET", handlers.get, (200,), permission=""),
                 verb("RoleDefinitions_CreateOrUpdate", "PUT", handlers.put, (201,), body=role),
                 verb("RoleDefinitions_Delete", "DELETE", handlers.delete, (200, 204)),
             ),

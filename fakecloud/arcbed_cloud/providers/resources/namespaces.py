@@ -76,8 +76,8 @@ class Namespaces:
         for row in self._context.table.values():
             if row.namespace.lower() == namespace:
                 for verb in row.verbs:
-                    action = row.permission(verb)
-                    if action and "{" not in action:
+                    action = row.permission(verb) or row.derived(verb)
+                    if "{" not in action:
                         found.setdefault(action.lower(), _operation(row, action))
         shown = [found[name] for name in sorted(found)]
         return page_of(request, shown, orjson.dumps, key=lambda entry: entry["name"].lower())
