@@ -41,7 +41,7 @@ class Progress:
         """One line, and for a failure what was promised and what was seen."""
         self._still()
         word = Text(f"  {WORDS[step.outcome]:>7} ", STYLES[step.outcome])
-        self._console.print(word + Text(step.title) + Text(f"  {step.seconds:.1f} s", "dim"))
+        self._console.print(word + Text(step.title) + Text(f"  {step.seconds:.1f} s", "dim"), soft_wrap=True)
         if step.outcome != "passed":
             self._explain(step)
         self._spin("")

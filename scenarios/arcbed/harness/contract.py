@@ -81,9 +81,15 @@ class MachineHost(Protocol):
         """End himds as ``kill -9`` does."""
 
     async def run(
-        self, program: str, arguments: Sequence[str], *, limit: float, shown: Sequence[str] | None = None
+        self,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        limit: float,
+        shown: Sequence[str] | None = None,
+        terminal: bool = False,
     ) -> Completed:
-        """Run a program of the agent on the machine."""
+        """Run a program of the agent on the machine, at a terminal when asked to."""
 
     async def reside(self, command: Sequence[str], *, env: Mapping[str, str], limit: float) -> Completed:
         """Run any program so that it finds the agent's files at their documented absolute paths.

@@ -93,9 +93,19 @@ class Machine:
         """Stop everything on the machine."""
         await self.host.remove()
 
-    async def azcmagent(self, *arguments: str, limit: float = COMMAND_SECONDS) -> Completed:
-        """Run azcmagent to its end; any exit code is an answer. Secrets are kept off the record."""
-        done = await self.host.run("azcmagent", arguments, limit=limit, shown=masked(arguments))
+    async def azcmagent(
+        self, *arguments: str, limit: float = COMMAND_SECONDS, terminal: bool = False
+    ) -> Completed:
+        """Run azcmagent to its end; any exit code is an answer. Secrets are kept off the record.
+
+        Args:
+            arguments: as on the command line.
+            limit: real seconds.
+            terminal: what it prints is what a person at a terminal sees, progress included.
+        """
+        done = await self.host.run(
+            "azcmagent", arguments, limit=limit, shown=masked(arguments), terminal=terminal
+        )
         self._record(done)
         return done
 
@@ -130,6 +140,7 @@ class Machine:
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         location: str = LOCATION,
+        terminal: bool = False,
     ) -> Completed:
         """``azcmagent connect`` with a service principal (default: the onboarding one) and its secret."""
         who = principal or self.cloud.onboarding
@@ -143,12 +154,14 @@ class Machine:
             *_login(who),
             *(("--tags", ",".join(f"{key}={value}" for key, value in tags.items())) if tags else ()),
             *extra,
+            terminal=terminal,
         )
 
     async def disconnect(self, *extra: str, principal: Principal | None = None) -> Completed:
         """``azcmagent disconnect`` with a service principal (default: the owner) and its secret."""
         who = principal or self.cloud.owner
-        return await self.azcmagent("disconnect", *_login(who), *extra)
+        tenant = ("--tenant-id", self.cloud.tenant_id)
+        return await self.azcmagent("disconnect", *tenant, *_login(who), *extra)
 
     async def disconnect_locally(self) -> Completed:
         """``azcmagent disconnect --force-local-only``: no credentials, no call."""

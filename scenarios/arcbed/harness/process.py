@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from arcbed.harness import clock
 from arcbed.harness.errors import ProcessDiedError
 
+T = TypeVar("T")
 LEASH = Path(__file__).with_name("leash.py")
 GRACE = 5.0
 
@@ -44,39 +47,93 @@ async def run(
     *,
     env: Mapping[str, str],
     limit: float = 120.0,
-    stdin: str | None = None,
     shown: Sequence[str] | None = None,
+    terminal: bool = False,
 ) -> Completed:
     """Run `command` to its end; a process that outlasts `limit` real seconds is killed and gets exit code -9.
 
-    `shown` replaces the command in the result where it holds secrets.
+    Args:
+        command: program and arguments.
+        env: its whole environment.
+        limit: real seconds.
+        shown: replaces the command in the result where it holds secrets.
+        terminal: let it write to a terminal; both streams are then `stdout`, without colours.
     """
     began = clock.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        *leashed(command),
+    out, err, exit_code = await (_on_terminal if terminal else _on_pipes)(leashed(command), env, limit)
+    return Completed(tuple(shown or command), exit_code, out, err, clock.monotonic() - began)
+
+
+async def _on_pipes(command: Sequence[str], env: Mapping[str, str], limit: float) -> tuple[str, str, int]:
+    pipe = asyncio.subprocess.PIPE
+    process = await _spawn(command, env, pipe, pipe)
+    out, err = await _bounded(process, process.communicate(), limit)
+    return out.decode(errors="replace"), err.decode(errors="replace"), _code(process)
+
+
+async def _on_terminal(command: Sequence[str], env: Mapping[str, str], limit: float) -> tuple[str, str, int]:
+    ours, theirs = os.openpty()
+    try:
+        try:
+            process = await _spawn(command, env, theirs, theirs)
+        finally:
+            os.close(theirs)
+
+        async def talk() -> bytes:
+            written = await asyncio.to_thread(_drained, ours)
+            await process.wait()
+            return written
+
+        written = await _bounded(process, talk(), limit)
+    finally:
+        os.close(ours)
+    return on_screen(written.decode(errors="replace")), "", _code(process)
+
+
+async def _spawn(
+    command: Sequence[str], env: Mapping[str, str], out: int, err: int
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *command,
         env=dict(env),
-        stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
         start_new_session=True,
     )
-    talk = asyncio.ensure_future(process.communicate(stdin.encode() if stdin is not None else None))
+
+
+async def _bounded(process: asyncio.subprocess.Process, talk: Coroutine[Any, Any, T], limit: float) -> T:
+    """What `talk` gives; the process is killed after `limit` seconds, or when nobody waits any more."""
+    talking = asyncio.ensure_future(talk)
     try:
-        done, _ = await asyncio.wait({talk}, timeout=limit)
+        done, _ = await asyncio.wait({talking}, timeout=limit)
         if not done:
             _signal_group(process.pid, signal.SIGKILL)
-        out, err = await talk
+        return await talking
     except asyncio.CancelledError:
         _signal_group(process.pid, signal.SIGKILL)
-        await asyncio.wait({talk})
+        await asyncio.wait({talking})
         raise
-    return Completed(
-        tuple(shown or command),
-        process.returncode if process.returncode is not None else -1,
-        out.decode(errors="replace"),
-        err.decode(errors="replace"),
-        clock.monotonic() - began,
-    )
+
+
+def _code(process: asyncio.subprocess.Process) -> int:
+    return process.returncode if process.returncode is not None else -1
+
+
+def _drained(terminal: int) -> bytes:
+    """All that is written to a terminal until nobody holds its other end; Linux says so with EIO."""
+    written = b""
+    with suppress(OSError):
+        while more := os.read(terminal, 65_536):
+            written += more
+    return written
+
+
+def on_screen(written: str) -> str:
+    """What stays to be read of what was written to a terminal: no colours, no overwritten text."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written).replace("\r\n", "\n")
+    return "\n".join(line.rpartition("\r")[2] for line in plain.split("\n"))
 
 
 class Child:

@@ -225,7 +225,13 @@ class ProcessMachine:
             self._agent = None
 
     async def run(
-        self, program_name: str, arguments: Sequence[str], *, limit: float, shown: Sequence[str] | None = None
+        self,
+        program_name: str,
+        arguments: Sequence[str],
+        *,
+        limit: float,
+        shown: Sequence[str] | None = None,
+        terminal: bool = False,
     ) -> Completed:
         """Run a program of the agent below this machine's root."""
         return await process.run(
@@ -233,6 +239,7 @@ class ProcessMachine:
             env=self._env(),
             limit=limit,
             shown=(program_name, *(shown or arguments)),
+            terminal=terminal,
         )
 
     async def reside(self, command: Sequence[str], *, env: Mapping[str, str], limit: float) -> Completed:

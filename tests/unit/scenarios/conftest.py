@@ -57,7 +57,13 @@ class PaperHost:
         self.note("kill_agent")
 
     async def run(
-        self, program: str, arguments: Sequence[str], *, limit: float, shown: Sequence[str] | None = None
+        self,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        limit: float,
+        shown: Sequence[str] | None = None,
+        terminal: bool = False,
     ) -> Completed:
         self.note(f"run {arguments[0]}")
         return Completed((program, *(shown or arguments)), self.exit_code, "said\n", "", 0.01)

@@ -55,6 +55,22 @@ async def test_run_shows_what_it_is_told_to():
     assert done.arguments == ("tool", "***")
 
 
+async def test_run_at_a_terminal_gives_what_stays_on_the_screen():
+    code = r"""
+import sys
+print(sys.stdout.isatty(), sys.stderr.isatty())
+print("\x1b[36mINFO\x1b[0m 10%\r100%", file=sys.stderr)
+sys.exit(5)
+"""
+    done = await run([sys.executable, "-c", code], env=ENV, terminal=True)
+    assert (done.stdout, done.stderr, done.exit_code) == ("True True\n100%\n", "", 5)
+
+
+async def test_run_at_a_terminal_beyond_its_limit_is_killed():
+    done = await run(SLEEPER, env=ENV, limit=0.2, terminal=True)
+    assert done.exit_code == -signal.SIGKILL
+
+
 async def test_child_that_ends_by_itself_is_reported_with_its_log(tmp_path):
     child = Child("tool", [sys.executable, "-c", "print('why'); exit(3)"], env=ENV, log=tmp_path / "log")
     await child.start()

@@ -36,7 +36,11 @@ async def story(bed: Bed) -> None:
 
     machine = await bed.machine(NAME, resource_group=GROUP, heartbeat_seconds=1)
     async with bed.step("A machine with the agent connects", ["onboarding.success"]):
-        exited(await machine.connect(tags={"environment": "demo"}), 0, "Connected machine to Azure")
+        exited(
+            await machine.connect(tags={"environment": "demo"}, terminal=True),
+            0,
+            "Connected machine to Azure",
+        )
 
     owner = await asyncio.to_thread(sdk.Owner, env) if sdk.installed() else None
     try:

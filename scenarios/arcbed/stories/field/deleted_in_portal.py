@@ -33,10 +33,10 @@ async def story(bed: Bed) -> None:
         "The agent stays configured and finds no way home", ["disconnect.one-sided-deletion"]
     ):
 
-        async def disconnected() -> bool:
-            return bool((await shop.show())["status"] == "Disconnected")
+        async def noticed() -> bool:
+            return bool((await shop.show())["agentErrorCode"] == "MachineNotFound")
 
-        await eventually("status Disconnected on the machine", disconnected)
+        await eventually("azcmagent show says that the machine is gone", noticed)
         equal("resourceName in agentconfig.json", shop.agent_config().get("resourceName"), shop.name)
         answer = await shop.try_token("https://vault.azure.net")
         true("a token is refused", answer.status_code >= 400, answer.status_code)
