@@ -1,15 +1,18 @@
-"""A whole control plane in process, with a clock that stands still, and an agent of a few lines that talks to it."""
+"""A whole control plane in process, with a clock that stands still, and an agent of a few lines."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-import uuid
+import secrets
+import shutil
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import jwt
@@ -25,6 +28,10 @@ BASE = "https://localhost:8443"
 GROUP = "arc-servers"
 VERSION = "2024-07-10"
 AUDIENCE = "https://management.core.windows.net/"
+
+
+def guid() -> str:
+    return str(UUID(int=secrets.randbits(128), version=4))
 
 
 def base64url(data: bytes) -> str:
@@ -51,6 +58,8 @@ class Bed:
     http: httpx.AsyncClient
     subscription: str
     owner: str
+
+    his: str = f"{BASE}/his"
 
     @property
     def clock(self):
@@ -88,8 +97,8 @@ class Agent:
     bed: Bed
     name: str
     key: rsa.RSAPrivateKey
-    vm_id: str = field(default_factory=lambda: str(uuid.uuid4()))  # noqa: TID251 - an agent's own choice
-    instance: str = field(default_factory=lambda: str(uuid.uuid4()))  # noqa: TID251 - an agent's own choice
+    vm_id: str = field(default_factory=guid)
+    instance: str = field(default_factory=guid)
     seq: int = 0
     token: str = ""
     credential: dict[str, Any] = field(default_factory=dict)
@@ -97,6 +106,14 @@ class Agent:
     @property
     def id(self) -> str:
         return self.bed.machine_id(self.name)
+
+    @property
+    def identity_url(self) -> str:
+        return f"{self.bed.his}/machine/{self.vm_id}/identity"
+
+    @staticmethod
+    def public(key: rsa.RSAPrivateKey) -> str:
+        return public(key)
 
     async def put(self, **more: Any) -> httpx.Response:
         properties = {"vmId": self.vm_id, "clientPublicKey": public(self.key), **more.pop("properties", {})}
@@ -116,7 +133,7 @@ class Agent:
             "bh": base64url(hashlib.sha256(content).digest()),
             "iat": now,
             "exp": now + 120,
-            "jti": str(uuid.uuid4()),  # noqa: TID251 - an agent's own choice
+            "jti": guid(),
             **claims,
         }
         kid = base64url(hashlib.sha256(pkcs1(key)).digest())
@@ -130,7 +147,7 @@ class Agent:
         key: rsa.RSAPrivateKey | None = None,
         **more: Any,
     ) -> httpx.Response:
-        url = f"{BASE}/his/machine/{self.vm_id}/identity"
+        url = self.identity_url
         content = json.dumps({"reason": reason, **more}).encode()
         proof = self.proof("POST", url, content, key=key)
         headers = {"Authorization": f"PoP {proof}"}
@@ -155,7 +172,7 @@ class Agent:
                 "aud": endpoint,
                 "iss": self.credential["client_id"],
                 "sub": self.credential["client_id"],
-                "jti": str(uuid.uuid4()),  # noqa: TID251 - an agent's own choice
+                "jti": guid(),
                 "nbf": now,
                 "iat": now,
                 "exp": now + 600,
@@ -220,10 +237,30 @@ class Agent:
         assert answer.status_code == 200, answer.text
 
 
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state after its first start: its keys take a second to make."""
+    folder = tmp_path_factory.mktemp("planted") / "state"
+
+    async def plant() -> None:
+        cloud = build(Settings(state=folder, clock="stepped", seed="his"))
+        await cloud.startup()
+        await cloud.shutdown()
+
+    asyncio.run(plant())
+    return folder
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Override it to change the bed."""
-    return Settings(state=tmp_path / "state", clock="stepped", seed="his")
+def changes() -> dict[str, Any]:
+    """Settings that differ from the defaults; override it."""
+    return {}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, planted: Path, changes: dict[str, Any]) -> Settings:
+    state = shutil.copytree(planted, tmp_path / "state")
+    return Settings(state=state, clock="stepped", seed="his", **changes)
 
 
 @pytest.fixture
@@ -246,7 +283,15 @@ async def bed(settings: Settings) -> AsyncIterator[Bed]:
         )
         assert answer.status_code == 200, answer.text
         yield bed
-    await cloud.shutdown()
+    await bed.cloud.shutdown()
+
+
+@pytest.fixture
+async def other(bed: Bed, keys: list[rsa.RSAPrivateKey]) -> Agent:
+    """A second connected machine."""
+    agent = Agent(bed, "web-02", keys[1])
+    await agent.connect()
+    return agent
 
 
 @pytest.fixture
