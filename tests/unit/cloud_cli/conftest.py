@@ -29,6 +29,11 @@ class Served:
         if "ready" not in self.first_line:
             raise AssertionError(self.process.communicate()[1])
 
+    def close(self) -> None:
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
     def stop(self, *, kill: bool = False) -> int:
         if kill:
             self.process.kill()
@@ -76,3 +81,4 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     for process in started:
         if process.process.returncode is None:
             process.stop()
+        process.close()
