@@ -51,7 +51,7 @@ class Patience:
             step,
             when=lambda error: isinstance(error, CloudError) and error.code == "IdentityNotReady",
             tries=len(NOT_READY) + 1,
-            wait=lambda n, _error: NOT_READY[n],
+            wait=lambda n, _error: NOT_READY[min(n, len(NOT_READY) - 1)],
         )
 
     async def for_replication(self, step: Callable[[], Awaitable[Result]]) -> Result:
@@ -74,6 +74,9 @@ class Patience:
         tries: int,
         wait: Callable[[int, BaseException], float],
     ) -> Result:
+        async def attempt() -> Result:
+            return await step()
+
         def pause(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
             return wait(state.attempt_number - 1, error or RuntimeError())
@@ -85,4 +88,4 @@ class Patience:
             wait=pause,
             reraise=True,
         )
-        return await retrying(step)
+        return await retrying(attempt)
