@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ class Machine:
         if self.recorder:
             self.recorder.event(
                 "command",
-                " ".join(done.arguments),
+                shlex.join(done.arguments),
                 seconds=done.seconds,
                 body=done.output.strip(),
                 mark=str(done.exit_code),

@@ -18,7 +18,7 @@ from arcbed.harness.errors import ProcessDiedError
 
 T = TypeVar("T")
 LEASH = Path(__file__).with_name("leash.py")
-GRACE = 5.0
+GRACE = 10.0
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class Child:
             )
 
     async def stop(self) -> None:
-        """Ask it to end, and end it after five seconds."""
+        """Ask it to end, and end it after ten seconds."""
         await self._end(signal.SIGTERM)
 
     async def kill(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import sys
 import sysconfig
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -51,8 +52,10 @@ def program(name: str) -> str:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a process of a bed."""
-    return {key: os.environ[key] for key in KEPT if key in os.environ} | {"PYTHONUNBUFFERED": "1"} | more
+    """The environment of a process of a bed; programs of this Python come first."""
+    kept = {key: os.environ[key] for key in KEPT if key in os.environ}
+    path = f"{Path(sys.executable).parent}:{kept.get('PATH', os.defpath)}"
+    return kept | {"PATH": path, "PYTHONUNBUFFERED": "1"} | more
 
 
 class Starting(Protocol):

@@ -35,7 +35,7 @@ class Owner:
         from azure.mgmt.hybridcompute import HybridComputeManagementClient
 
         owner = env["owner"]
-        credential = ClientSecretCredential(
+        self._credential = ClientSecretCredential(
             env["tenantId"],
             owner["clientId"],
             owner["clientSecret"],
@@ -44,7 +44,7 @@ class Owner:
             connection_verify=env["caFile"],
         )
         self._client = HybridComputeManagementClient(
-            credential,
+            self._credential,
             env["subscriptionId"],
             base_url=env["armEndpoint"],
             credential_scopes=["https://management.azure.com/.default"],
@@ -69,3 +69,4 @@ class Owner:
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
+        self._credential.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -12,6 +14,7 @@ from rich.text import Text
 from arcbed.harness.recorder import Event, Step, StoryRun
 
 INDENT = 4
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Stage:
@@ -60,7 +63,10 @@ class Stage:
             self._show(Text(story.error, "red"))
 
     def _command(self, event: Event) -> None:
-        self._console.print(Padding(Text(f"$ {event.title}", "bold cyan"), (0, 0, 0, 2)))
+        typed = event.title
+        if len(typed) > self._console.width - INDENT:
+            typed = typed.replace(" --", " \\\n    --")
+        self._console.print(Padding(Text(f"$ {typed}", "bold cyan"), (0, 0, 0, 2)))
         if event.body:
             self._show(Text(event.body))
         code = Text(f"exit code {event.mark}", "green" if event.mark == "0" else "yellow")
@@ -68,7 +74,8 @@ class Stage:
 
     def _http(self, event: Event) -> None:
         line = Text("  ").append(event.mark, "green" if event.mark < "4" else "yellow")
-        self._console.print(line.append(f" {event.title}", "dim"), overflow="ellipsis", no_wrap=True)
+        title = GUID.sub("…", event.title)
+        self._console.print(line.append(f" {title}", "dim"), overflow="ellipsis", no_wrap=True)
 
     def _note(self, event: Event) -> None:
         self._console.print(Padding(Text(event.title, "bold"), (0, 0, 0, 2)))

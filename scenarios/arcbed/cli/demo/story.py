@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -110,7 +111,7 @@ async def uses_identity(bed: Bed, machine: Machine) -> None:
     else:
         try:
             done = await machine.run(
-                sys.executable, "-m", "arcbed.cli.demo.whoami", env={"WHOAMI": json.dumps(where)}
+                Path(sys.executable).name, "-m", "arcbed.cli.demo.whoami", env={"WHOAMI": json.dumps(where)}
             )
         except BedError as error:
             bed.note("The documented exchange by hand:", str(error))

@@ -34,7 +34,8 @@ def main() -> None:
     )
     with client:
         machine = client.machines.get(where["group"], where["name"])
-    print(f"machines.get with that token: {machine.name} is {machine.status}")
+    status = getattr(machine.status, "value", machine.status)  # an enum, or text that it does not know
+    print(f"machines.get with that token: {machine.name} is {status}")
 
 
 if __name__ == "__main__":
