@@ -22,6 +22,8 @@ from arcbed_cloud.providers.hybridcompute import Machines
 from arcbed_cloud.services.entra import Directory, Tokens
 from arcbed_cloud.services.entra.router import entra_app
 from arcbed_cloud.services.entra.signin import SignIn
+from arcbed_cloud.services.graph import Graph
+from arcbed_cloud.services.graph.router import graph_app
 from arcbed_cloud.services.his import HisService, his_app
 from arcbed_cloud.settings import Settings
 from arcbed_cloud.store import SqliteStore, Store
@@ -93,7 +95,13 @@ def build(settings: Settings) -> Cloud:
     front.register(hybridcompute.resource_types(front.context, machines))
     bed = Bed(plane, directory, estate, boot=boot)
     his = HisService(plane, directory, tokens, machines)
-    services: dict[str, App] = {"login": entra_app(signin), "arm": front, "his": his_app(his)}
+    graph = Graph(plane, directory, writers=frozenset({estate.owner.objectId}))
+    services: dict[str, App] = {
+        "login": entra_app(signin),
+        "arm": front,
+        "graph": graph_app(graph, tokens),
+        "his": his_app(his),
+    }
     served = frozenset({*settings.extra_hosts, settings.host})
     return Cloud(
         settings=settings,

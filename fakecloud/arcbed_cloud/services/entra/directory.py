@@ -203,6 +203,12 @@ class Directory:
             lambda before: [{**entry, "expires": min(entry["expires"], now)} for entry in before],
         )
 
+    def secrets_of(self, object_id: str) -> list[Document]:
+        """What is known of a principal's secrets: ``keyId``, ``label``, ``hint`` and ``expires`` (real seconds)."""
+        row = self._plane.store.get(TABLE, object_id.lower())
+        entries = row.document["secrets"] if row else ()
+        return [{name: entry[name] for name in ("keyId", "label", "hint", "expires")} for entry in entries]
+
     def check_secret(self, app_id: str, secret: str) -> SecretCheck:
         """Compare with every secret of the application and of its service principal."""
         now = self._plane.clock.wall()
