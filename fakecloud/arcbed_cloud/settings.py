@@ -35,6 +35,7 @@ class Settings:
     machine_token_seconds: int = 86_700
     machine_tokens_on_bed_clock: bool = True
     heartbeat_throttle: bool = True
+    request_limits: bool = True
     register_seconds: float = 0.0
     extra_hosts: tuple[str, ...] = field(default=())
     allow_remote: bool = False

@@ -60,7 +60,7 @@ class ArmFront:
         self._plane = plane
         self._router = Router()
         self._authentication = Authentication(tokens, directory)
-        self._throttle = Throttle(plane.clock.monotonic)
+        self._throttle = Throttle(plane.clock.monotonic, enforced=plane.settings.request_limits)
         self._routing = (0, "")
         self.activity = ActivityLog(plane, directory)
         self.access = Access(plane, BUILTIN)

@@ -63,10 +63,18 @@ class Throttle:
     Args:
         monotonic: real seconds.
         limits: sizes by kind, for tests.
+        enforced: refuse when a bucket is empty; else only the headers count down, to 0.
     """
 
-    def __init__(self, monotonic: Callable[[], float], limits: dict[str, Limit] | None = None) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        limits: dict[str, Limit] | None = None,
+        *,
+        enforced: bool = True,
+    ) -> None:
         self._monotonic = monotonic
+        self._enforced = enforced
         self._limits = LIMITS if limits is None else limits
         self._buckets: dict[tuple[str, str, str], _Bucket] = {}
 
@@ -81,6 +89,8 @@ class Throttle:
         now = self._monotonic()
         own = self._bucket((subscription, object_id, kind), limit, now)
         left = own.take(now)
+        if left is None and not self._enforced:
+            left = 0
         if left is None:
             raise _throttled(subscription, method, path, own.wait())
         if not subscription:
@@ -88,6 +98,8 @@ class Throttle:
         shared = Limit(limit.size * GLOBAL_FACTOR, limit.per_second * GLOBAL_FACTOR)
         bucket = self._bucket((subscription, "", kind), shared, now)
         together = bucket.take(now)
+        if together is None and not self._enforced:
+            together = 0
         if together is None:
             raise _throttled(subscription, method, path, bucket.wait())
         return [

@@ -79,6 +79,13 @@ def command(
             "--heartbeat-throttle/--no-heartbeat-throttle", help="Refuse heartbeats that come too fast."
         ),
     ] = True,
+    request_limits: Annotated[
+        bool,
+        typer.Option(
+            "--request-limits/--no-request-limits",
+            help="Answer 429 when a caller asks more than Azure would allow.",
+        ),
+    ] = True,
     machine_tokens_on_bed_clock: Annotated[
         bool,
         typer.Option(
@@ -107,6 +114,7 @@ def command(
         seed=seed,
         server_key=server_key.value,
         heartbeat_throttle=heartbeat_throttle,
+        request_limits=request_limits,
         machine_tokens_on_bed_clock=machine_tokens_on_bed_clock,
         extra_hosts=tuple(extra_host or ()),
         allow_remote=allow_remote,
