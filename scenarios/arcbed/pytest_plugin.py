@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from arcbed.harness.session import BedSession
+
+FOLDER = pytest.StashKey[Path]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,14 +49,17 @@ def arcbed_session(request: pytest.FixtureRequest) -> Iterator[BedSession]:
     """The control plane of this test session; `.bed` is a view whose methods block, for session fixtures."""
     from arcbed.harness.session import BedSession
 
-    keep = bool(request.config.getoption("--arcbed-keep"))
-    session = BedSession(keep=keep)
+    session = BedSession(keep=bool(request.config.getoption("--arcbed-keep")))
+    request.config.stash[FOLDER] = session.folder
     with session:
         yield session
-    if keep:
-        reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line(f"arcbed: the bed was kept in {session.folder}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say where a bed was left that was to be kept."""
+    folder = config.stash.get(FOLDER, None)
+    if folder is not None and config.getoption("--arcbed-keep"):
+        terminalreporter.write_line(f"arcbed: the bed was kept in {folder}")
 
 
 def _view(request: pytest.FixtureRequest, session: BedSession, handle: Any) -> Any:

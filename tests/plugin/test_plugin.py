@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -162,6 +163,7 @@ def test_fixtures_give_a_machine_to_plain_and_to_async_tests(project):
     kept = re.search(r"the bed was kept in (\S+)", done.stdout)
     assert kept
     assert (Path(kept[1]) / "cloud").is_dir()
+    shutil.rmtree(kept[1])
 
 
 def test_session_leaves_nothing_behind(project):

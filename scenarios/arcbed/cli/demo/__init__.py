@@ -50,8 +50,17 @@ def demo(
         )
     if export_svg:
         export_svg.parent.mkdir(parents=True, exist_ok=True)
-        out.save_svg(str(export_svg), title="make demo")
+        out.save_svg(str(export_svg), title="make demo", code_format=_picture())
     raise typer.Exit(result.exit_code)
+
+
+def _picture() -> str:
+    """Rich's picture of a terminal without the fonts that it would fetch from elsewhere."""
+    import re
+
+    from rich._export_format import CONSOLE_SVG_FORMAT
+
+    return re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
 def _table(out: Console, result: Run) -> None:

@@ -155,7 +155,10 @@ async def nothing_is_left(bed: Bed, machine: Machine, owner: sdk.Owner | None) -
     equal("the machine's principal", [name for name in principals if name == NAME], [])
     equal("connection data on the machine", machine.agent_config(), {})
     kept = ", ".join(path for path in machine.files() if path.startswith("/var/opt/azcmagent/"))
-    bed.note("left", shown({"in ARM": "no machine", "in Entra": "no principal", "on the machine": kept}))
+    bed.note(
+        "what there is now",
+        shown({"in ARM": "no machine", "in Entra": "no principal", "on the machine": kept}),
+    )
 
 
 def handshake(env: Mapping[str, Any]) -> dict[str, str]:
