@@ -79,6 +79,7 @@ class Operations:
         self._activity = activity
         self._work: dict[str, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[str] = set()
         self._started = False
         plane.store.subscribe(self._changed)
 
@@ -274,16 +275,20 @@ class Operations:
         due = times.read(document["work"]["due"])
         if due > self._plane.clock.now():
             self._plane.clock.call_at(due, timer, lambda: self._run(timer, key))
-        elif document["status"] == "Queued":
+        elif key not in self._busy:
             self._spawn(timer, key)
 
     def _spawn(self, timer: str, key: str) -> None:
         """Work that is due runs as a task which holds time from this instant on."""
         hold = self._plane.clock.task(timer)
+        self._busy.add(key)
 
         async def held() -> None:
-            async with hold:
-                await self._run(timer, key)
+            try:
+                async with hold:
+                    await self._run(timer, key)
+            finally:
+                self._busy.discard(key)
 
         self._hold(asyncio.get_running_loop().create_task(held()))
 
@@ -295,6 +300,10 @@ class Operations:
         document = self._pending(key)
         work = self._work.get(document["work"]["name"]) if document else None
         if document is None or work is None:
+            return
+        due = times.read(document["work"]["due"])
+        if due > self._plane.clock.now():  # a restored state has taken the clock back meanwhile
+            self._plane.clock.call_at(due, timer, lambda: self._run(timer, key))
             return
         try:
             await work(document)

@@ -14,7 +14,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, Self
+
+import structlog
+
+_log = structlog.get_logger(__name__)
 
 Mode = Literal["live", "stepped"]
 Callback = Callable[[], Awaitable[None] | None]
@@ -27,22 +31,18 @@ class ClockStalledError(RuntimeError):
 class _Sleeper:
     """One entry of the heap: a sleeping task, or a timer with its callback."""
 
-    __slots__ = ("callback", "deadline", "gone", "name", "order", "wake")
+    __slots__ = ("callback", "deadline", "gone", "name", "place", "wake")
 
     def __init__(self, deadline: datetime, name: str, order: int, wake: asyncio.Event | None) -> None:
         self.deadline = deadline
         self.name = name
-        self.order = order
+        self.place = (deadline, name.split("/"), order)
         self.wake = wake
         self.callback: Callback | None = None
         self.gone = False
 
     def __lt__(self, other: _Sleeper) -> bool:
-        return (self.deadline, self.name.split("/"), self.order) < (
-            other.deadline,
-            other.name.split("/"),
-            other.order,
-        )
+        return self.place < other.place
 
 
 class KeeperTask:
@@ -57,7 +57,7 @@ class KeeperTask:
         self._depth = 0
         keeper._start(self)
 
-    async def __aenter__(self) -> KeeperTask:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -155,7 +155,7 @@ class Keeper:
     # -- moving --------------------------------------------------------------------------------------------
 
     async def advance(self, delta: timedelta | None = None, **parts: float) -> None:
-        """Move the bed by `delta` (or ``days=``, ``hours=``, ``minutes=``, ``seconds=``); returns when settled.
+        """Move the bed by `delta` (or ``days=``, ``hours=``, ``seconds=``); returns when settled.
 
         Raises:
             ClockStalledError: a task ran for longer than the grace; time stays where it was.
@@ -193,8 +193,7 @@ class Keeper:
             self._changed.clear()
             async with self._advancing:
                 while self._frozen is None and (entry := self._pop_due(self.now())):
-                    with suppress(ClockStalledError):
-                        await self._fire(entry, wait=False)
+                    await self._fire_live(entry)
             pause: float | None = None
             if self._frozen is None and (entry := self._peek()):
                 pause = max(0.0, (entry.deadline - self.now()).total_seconds())
@@ -254,14 +253,29 @@ class Keeper:
         if wait:
             await self._settled()
 
+    async def _fire_live(self, entry: _Sleeper) -> None:
+        """A timer that breaks is its owner's fault and must not stop time for everybody else."""
+        try:
+            await self._fire(entry, wait=False)
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("timer_failed", timer=entry.name)
+
     async def _settled(self) -> None:
         try:
-            await asyncio.wait_for(self._quiet.wait(), self.grace)
+            async with asyncio.timeout(self.grace):
+                while True:
+                    await self._quiet.wait()
+                    # An event set by a task just before it went to sleep reaches its sleeper in this turn.
+                    await asyncio.sleep(0)
+                    if not self._running:
+                        return
         except TimeoutError:
             names = ", ".join(self.running)
             raise ClockStalledError(f"clock stalled: {names} running for {self.grace:g} s") from None
 
     async def _sleep(self, task: KeeperTask, deadline: datetime | None, wake: asyncio.Event | None) -> bool:
+        if wake is not None and wake.is_set():
+            return True
         alarm = _Alarm(self, task)
         entry: _Sleeper | None = None
         if deadline is not None:

@@ -1,6 +1,6 @@
 """Durable state of the control plane."""
 
-from arcbed_cloud.store.contract import Change, Row, Store, Unit
+from arcbed_cloud.store.contract import Change, Row, SnapshotError, Store, Unit
 from arcbed_cloud.store.sqlite import SqliteStore
 
-__all__ = ["Change", "Row", "SqliteStore", "Store", "Unit"]
+__all__ = ["Change", "Row", "SnapshotError", "SqliteStore", "Store", "Unit"]

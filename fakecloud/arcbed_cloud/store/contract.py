@@ -45,6 +45,10 @@ class Change:
     row: Row | None
 
 
+class SnapshotError(ValueError):
+    """A file that cannot be restored from."""
+
+
 class Unit(Protocol):
     """Writes that become durable together. No await belongs between reading and writing inside one."""
 
@@ -90,7 +94,7 @@ class Store(Protocol):
         """Write a consistent copy of the whole state."""
 
     def restore(self, source: Path) -> None:
-        """Replace the whole state by a snapshot."""
+        """Replace the whole state by a snapshot; `SnapshotError` if it is none."""
 
     def close(self) -> None:
         """Finish what is pending and let go of the file."""

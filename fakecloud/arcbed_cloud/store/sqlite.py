@@ -8,64 +8,24 @@ in the kernel's hands before it is acknowledged, so it survives the death of the
 from __future__ import annotations
 
 import asyncio
-import bisect
 import sqlite3
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import orjson
 
-from arcbed_cloud.store.contract import Change, Document, Row
+from arcbed_cloud.store.contract import Change, Document, Row, SnapshotError
+from arcbed_cloud.store.mirror import Mirror
 
 TABLES = ("resources", "heartbeats", "identities", "principals", "grants", "operations", "meta")
 JOURNALS = ("activity", "his_log")
 FEED_ROWS = 10_000
-
-
-class _Mirror:
-    """The rows of one table in memory, with sorted key lists per kind and per (kind, scope)."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
-        self._keys: dict[tuple[str | None, str | None], list[str]] = defaultdict(list)
-
-    @staticmethod
-    def _buckets(row: Row) -> Iterator[tuple[str | None, str | None]]:
-        yield (None, None)
-        yield (row.kind, None)
-        yield (None, row.scope)
-        yield (row.kind, row.scope)
-
-    def put(self, row: Row) -> Row | None:
-        before = self.rows.get(row.key)
-        if before is not None and (before.kind, before.scope) != (row.kind, row.scope):
-            self.delete(before.key)
-        elif before is not None:
-            self.rows[row.key] = row
-            return before
-        self.rows[row.key] = row
-        for bucket in self._buckets(row):
-            bisect.insort(self._keys[bucket], row.key)
-        return before
-
-    def delete(self, key: str) -> Row | None:
-        row = self.rows.pop(key, None)
-        if row is None:
-            return None
-        for bucket in self._buckets(row):
-            keys = self._keys[bucket]
-            del keys[bisect.bisect_left(keys, key)]
-            if not keys:
-                del self._keys[bucket]
-        return row
-
-    def select(self, kind: str | None, scope: str | None) -> list[Row]:
-        rows = self.rows
-        return [rows[key] for key in self._keys.get((kind, scope), ())]
+# An entry of the feed that stands for a whole new state.
+EVERYTHING = "*"
 
 
 class SqliteUnit:
@@ -118,7 +78,7 @@ class SqliteStore:
         self._listeners: list[Callable[[Sequence[Change]], None]] = []
         self._pending: list[tuple[SqliteUnit, list[tuple[Change, Row | None]], asyncio.Future[None]]] = []
         self._trims: dict[str, int] = {}
-        self._mirrors: dict[str, _Mirror] = {}
+        self._mirrors: dict[str, Mirror] = {}
         self._seen = 0
         self._data_version = 0
         self._load()
@@ -166,8 +126,7 @@ class SqliteStore:
         if not self._pending:
             loop.call_soon(self._flush)
         self._pending.append((unit, undo, done))
-        for listener in self._listeners:
-            listener(unit.changes)
+        self._tell(unit.changes)
         await done
 
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None:
@@ -186,9 +145,11 @@ class SqliteStore:
 
     def _flush(self) -> None:
         batch, self._pending = self._pending, []
+        if not batch:
+            return
         try:
             self._commit([change for unit, _, _ in batch for change in unit.changes])
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, no unit of the batch was written
             self._undo([entry for _, undo, _ in batch for entry in undo])
             for _, _, done in batch:
                 if not done.done():
@@ -202,8 +163,12 @@ class SqliteStore:
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
+            if self._shared:
+                self._meet_others(changes)
             for change in changes:
                 self._write(change)
+            if self._shared:
+                self._after_own_changes()
             for table, keep in self._trims.items():
                 db.execute(
                     f"DELETE FROM {table} WHERE key <= (SELECT max(key) FROM {table}) - ?",  # noqa: S608
@@ -211,7 +176,7 @@ class SqliteStore:
                 )
             self._trims.clear()
             db.execute("COMMIT")
-        except sqlite3.Error:
+        except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
@@ -236,9 +201,12 @@ class SqliteStore:
             )
         if self._shared:
             self._db.execute("INSERT INTO changes (tbl, key) VALUES (?, ?)", (table, change.key))
-            self._seen = self._db.execute("SELECT max(seq) FROM changes").fetchone()[0]
 
     def _undo(self, undo: Sequence[tuple[Change, Row | None]]) -> None:
+        if self._shared:
+            # What stood there before may be another process's by now: ask the database.
+            self._reload()
+            return
         for change, before in reversed(undo):
             if change.table in JOURNALS:
                 continue
@@ -247,8 +215,7 @@ class SqliteStore:
                 mirror.delete(change.key)
             else:
                 mirror.put(before)
-        for listener in self._listeners:
-            listener([Change(change.table, change.key, before) for change, before in reversed(undo)])
+        self._tell([Change(change.table, change.key, before) for change, before in reversed(undo)])
 
     # -- other processes -----------------------------------------------------------------------------------
 
@@ -257,12 +224,39 @@ class SqliteStore:
         if version == self._data_version:
             return
         self._data_version = version
-        found: list[Change] = []
-        cursor = self._db.execute(
+        if found := self._read_feed():
+            self._tell(found)
+
+    def _meet_others(self, own: Sequence[Change]) -> None:
+        """Inside a transaction: take in what others wrote since; `own` comes on top of it."""
+        found = self._read_feed()
+        if not found:
+            return
+        written = {(change.table, change.key) for change in found}
+        on_top = [change for change in own if (change.table, change.key) in written]
+        for change in on_top:
+            self._apply(change)
+        self._tell([*found, *on_top])
+
+    def _after_own_changes(self) -> None:
+        self._seen = self._db.execute("SELECT coalesce(max(seq), ?) FROM changes", (self._seen,)).fetchone()[
+            0
+        ]
+        self._db.execute("DELETE FROM changes WHERE seq <= ?", (self._seen - FEED_ROWS,))
+
+    def _read_feed(self) -> list[Change]:
+        """Apply the feed from where it was left; whoever has fallen too far behind reads everything anew."""
+        entries = self._db.execute(
             "SELECT seq, tbl, key FROM changes WHERE seq > ? ORDER BY seq", (self._seen,)
-        )
-        for seq, table, key in cursor.fetchall():
-            self._seen = seq
+        ).fetchall()
+        if not entries:
+            return []
+        if entries[0][0] > self._seen + 1 or any(table == EVERYTHING for _, table, _ in entries):
+            self._reload()
+            return []
+        self._seen = entries[-1][0]
+        found: list[Change] = []
+        for table, key in dict.fromkeys((table, key) for _, table, key in entries):
             hit = self._db.execute(
                 f"SELECT key, kind, scope, body FROM {table} WHERE key = ?",  # noqa: S608
                 (key,),
@@ -270,40 +264,55 @@ class SqliteStore:
             change = Change(table, key, Row(*hit) if hit else None)
             self._apply(change)
             found.append(change)
-        self._db.execute("DELETE FROM changes WHERE seq <= ?", (self._seen - FEED_ROWS,))
-        if found:
-            for listener in self._listeners:
-                listener(found)
+        return found
+
+    def _tell(self, changes: Sequence[Change]) -> None:
+        for listener in self._listeners:
+            listener(changes)
 
     # -- the whole state -----------------------------------------------------------------------------------
 
     def reset(self) -> None:
         """Delete every row of every table."""
-        before = self._all()
+        self._flush()
         self._db.execute("BEGIN IMMEDIATE")
         for table in self.tables:
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608
+        self._db.execute("INSERT INTO changes (tbl, key) VALUES (?, '')", (EVERYTHING,))
         self._db.execute("COMMIT")
-        self._load()
-        for listener in self._listeners:
-            listener([Change(change.table, change.key, None) for change in before])
+        self._reload()
 
     def snapshot(self, target: Path) -> None:
         """Write a consistent copy."""
-        with sqlite3.connect(target) as copy:
+        self._flush()
+        copy = sqlite3.connect(target)
+        try:
             self._db.backup(copy)
-        copy.close()
+        finally:
+            copy.close()
 
     def restore(self, source: Path) -> None:
-        """Replace the whole state by a snapshot."""
-        before = self._all()
-        with sqlite3.connect(source) as copy:
+        """Replace the whole state by a snapshot.
+
+        Raises:
+            SnapshotError: there is no such file, or it is no snapshot; the state stays as it was.
+        """
+        copy = _opened(source)
+        try:
+            self._flush()
+            seen = max(
+                self._seen, self._db.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0]
+            )
             copy.backup(self._db)
-        copy.close()
-        self._load()
-        gone = [Change(change.table, change.key, None) for change in before]
-        for listener in self._listeners:
-            listener([*gone, *self._all()])
+        finally:
+            copy.close()
+        # Others know by a number above all that they have seen that this is another state now.
+        self._db.execute(
+            "INSERT INTO changes (seq, tbl, key) "
+            "SELECT max(?, coalesce(max(seq), 0)) + 1, ?, '' FROM changes",
+            (seen, EVERYTHING),
+        )
+        self._reload()
 
     def close(self) -> None:
         """Finish what is pending and close the file."""
@@ -318,10 +327,33 @@ class SqliteStore:
             for row in mirror.rows.values()
         ]
 
+    def _reload(self) -> None:
+        """Read everything anew and tell the caches what has gone and what is there."""
+        gone = [Change(change.table, change.key, None) for change in self._all()]
+        self._load()
+        self._tell([*gone, *self._all()])
+
     def _load(self) -> None:
-        self._mirrors = {table: _Mirror() for table in TABLES}
+        self._mirrors = {table: Mirror() for table in TABLES}
         for table, mirror in self._mirrors.items():
             for row in self._db.execute(f"SELECT key, kind, scope, body FROM {table}"):  # noqa: S608
                 mirror.put(Row(*row))
         self._seen = self._db.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0]
         self._data_version = self._db.execute("PRAGMA data_version").fetchone()[0]
+
+
+def _opened(source: Path) -> sqlite3.Connection:
+    """A snapshot, read-only, after a look at whether it is one."""
+    if not source.is_file():
+        raise SnapshotError(f"There is no snapshot {source}.")
+    copy = sqlite3.connect(f"file:{quote(str(source.resolve()))}?mode=ro", uri=True)
+    try:
+        found = {name for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        healthy = copy.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+    except sqlite3.DatabaseError as error:
+        copy.close()
+        raise SnapshotError(f"{source} is not a snapshot: {error}.") from error
+    if not healthy or not found.issuperset((*TABLES, *JOURNALS)):
+        copy.close()
+        raise SnapshotError(f"{source} is not a whole snapshot of a bed's state.")
+    return copy

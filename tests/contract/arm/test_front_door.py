@@ -114,8 +114,8 @@ async def test_version_that_a_provider_lacks_names_versions_and_locations(arm: A
         "NoRegisteredProviderFound",
         (
             "No registered resource provider found for location 'westeurope' and API version '2023-01-01' "
-            "for type 'widgets'. The supported api-versions are '2026-02-01, 2025-01-01-preview, 2024-01-01'. "
-            "The supported locations are 'westeurope, northeurope'."
+            "for type 'widgets'. The supported api-versions are '2026-02-01, 2025-01-01-preview, "
+            "2024-01-01'. The supported locations are 'westeurope, northeurope'."
         ),
     )
 
