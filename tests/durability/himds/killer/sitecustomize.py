@@ -1,0 +1,58 @@
+"""Counts the points of a process at which a kill is interesting, and kills it at one of them.
+
+Loaded by Python itself from PYTHONPATH. A point is each flush, rename and removal of a file, and each HTTP request
+before it is sent and after its answer has arrived. ``KILL_LOG`` receives their names, ``KILL_AT`` is the one to
+die at (from 1).
+"""
+
+import itertools
+import os
+import re
+import signal
+from pathlib import Path
+
+_log = os.environ.get("KILL_LOG")
+_at = int(os.environ.get("KILL_AT", "0"))
+_count = itertools.count(1)
+
+
+def _point(name: str) -> None:
+    descriptor = os.open(_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.write(descriptor, f"{name}\n".encode())
+    os.close(descriptor)
+    if next(_count) == _at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _described(descriptor: int) -> str:
+    name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+    return re.sub(r"^\.(.+)\.\d+-\d+\.new$", r"\1", name)
+
+
+if _log:
+    import httpx
+
+    _fsync, _replace, _unlink = os.fsync, os.replace, os.unlink
+    _send = httpx.AsyncClient.send
+
+    def fsync(descriptor: int) -> None:
+        _point(f"fsync {_described(descriptor)}")
+        _fsync(descriptor)
+
+    def replace(source, target, **options) -> None:
+        _point(f"replace {Path(target).name}")
+        _replace(source, target, **options)
+
+    def unlink(path, **options) -> None:
+        _point(f"unlink {Path(path).name}")
+        _unlink(path, **options)
+
+    async def send(self, request, **options):
+        name = f"{request.method} {request.url.path.rstrip('/').rpartition('/')[2]}"
+        _point(f"before {name}")
+        answer = await _send(self, request, **options)
+        _point(f"after {name}")
+        return answer
+
+    os.fsync, os.replace, os.unlink = fsync, replace, unlink
+    httpx.AsyncClient.send = send
