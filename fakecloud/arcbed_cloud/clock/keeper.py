@@ -24,6 +24,9 @@ Mode = Literal["live", "stepped"]
 Callback = Callable[[], Awaitable[None] | None]
 
 
+_SWEEP_FROM = 1_000
+
+
 class ClockStalledError(RuntimeError):
     """A task kept time from moving for longer than its real-time grace; the message names it."""
 
@@ -101,6 +104,7 @@ class Keeper:
         if start is not None and mode == "stepped":
             self._frozen = start
         self._heap: list[_Sleeper] = []
+        self._forgotten = 0
         self._order = itertools.count()
         self._running: dict[KeeperTask, int] = {}
         self._timers: dict[str, _Sleeper] = {}
@@ -145,7 +149,7 @@ class Keeper:
     def cancel(self, key: str) -> None:
         """Forget the timer `key`; unknown keys are fine."""
         if entry := self._timers.pop(key, None):
-            entry.gone = True
+            self._forget(entry)
 
     def due(self, key: str) -> datetime | None:
         """When the timer `key` will fire, or None."""
@@ -230,6 +234,15 @@ class Keeper:
         self._changed.set()
         return entry
 
+    def _forget(self, entry: _Sleeper) -> None:
+        """Entries leave the heap when they come up; far-off ones are swept once they are half of it."""
+        entry.gone = True
+        self._forgotten += 1
+        if self._forgotten > _SWEEP_FROM and self._forgotten > len(self._heap) // 2:
+            self._heap = [kept for kept in self._heap if not kept.gone]
+            heapq.heapify(self._heap)
+            self._forgotten = 0
+
     def _peek(self) -> _Sleeper | None:
         while self._heap and self._heap[0].gone:
             heapq.heappop(self._heap)
@@ -292,7 +305,7 @@ class Keeper:
             raise
         finally:
             if entry is not None:
-                entry.gone = True
+                self._forget(entry)
             if watcher is not None:
                 watcher.cancel()
         return wake is not None and wake.is_set()
