@@ -175,8 +175,14 @@ async def test_page_shows_what_was_typed_as_text(authority):
 
 async def test_form_from_another_site_is_refused(authority):
     code = await started(authority)
-    assert (await approve(authority, code, Origin="https://evil.example")).status_code == 403
+    for origin in ("https://evil.example", "null"):
+        assert (await approve(authority, code, Origin=origin)).status_code == 403
     assert (await poll(authority, code)).json()["error"] == "authorization_pending"
+
+
+async def test_form_from_the_page_itself_is_taken(authority):
+    code = await started(authority)
+    assert (await approve(authority, code, Origin="https://localhost:8443")).status_code == 200
 
 
 async def test_wrong_code_on_the_page_says_so(authority):

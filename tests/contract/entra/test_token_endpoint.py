@@ -136,6 +136,12 @@ async def test_body_that_is_no_form_is_refused(authority):
     assert (answer.status_code, code_of(answer)) == (400, 9002313)
 
 
+async def test_token_endpoint_asked_with_get_says_so(authority):
+    answer = await authority.client.get(f"/{authority.tenant}/oauth2/v2.0/token")
+    assert (answer.status_code, code_of(answer)) == (405, 900561)
+    assert answer.headers["x-ms-request-id"] == answer.json()["trace_id"]
+
+
 async def test_secret_works_after_a_reset(authority):
     await authority.cloud.bed.reset()
     assert (await authority.with_secret()).status_code == 200

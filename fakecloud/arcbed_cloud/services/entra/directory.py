@@ -204,7 +204,7 @@ class Directory:
         )
 
     def secrets_of(self, object_id: str) -> list[Document]:
-        """What is known of a principal's secrets: ``keyId``, ``label``, ``hint`` and ``expires`` (real seconds)."""
+        """What is known of the secrets: ``keyId``, ``label``, ``hint``, ``expires`` (real seconds)."""
         row = self._plane.store.get(TABLE, object_id.lower())
         entries = row.document["secrets"] if row else ()
         return [{name: entry[name] for name in ("keyId", "label", "hint", "expires")} for entry in entries]

@@ -67,6 +67,16 @@ def missing_parameter(name: str) -> EntraError:
     )
 
 
+def wrong_method(method: str) -> EntraError:
+    """An endpoint was asked with another verb than it takes."""
+    return EntraError(
+        400,
+        "invalid_request",
+        900561,
+        f"The endpoint only accepts POST, OPTIONS requests. Received a {method} request.",
+    )
+
+
 def unsupported_grant(grant: str) -> EntraError:
     """The grant type is not one of ours."""
     return EntraError(

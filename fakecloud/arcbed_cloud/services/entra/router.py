@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import orjson
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Request, Response
 
 from arcbed_cloud.services.entra import claims, errors, metadata, pages
 from arcbed_cloud.services.entra.errors import EntraError
@@ -19,7 +19,7 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -35,19 +35,27 @@ def entra_app(signin: SignIn) -> FastAPI:
     @app.exception_handler(EntraError)
     async def refused(request: Request, error: EntraError) -> Response:
         plane = signin.plane
+        trace_id = plane.ids.guid()
         body = error.body(
-            trace_id=plane.ids.guid(),
+            trace_id=trace_id,
             correlation_id=_correlation(request) or plane.ids.guid(),
             wall=plane.clock.wall(),
             base=base_of(request),
         )
-        return _json(request, body, error.status)
+        answer = _json(request, body, error.status)
+        answer.headers["x-ms-request-id"] = trace_id
+        return answer
+
+    @app.exception_handler(405)
+    async def wrong_method(request: Request, _error: Exception) -> Response:
+        answer = await refused(request, errors.wrong_method(request.method))
+        answer.status_code = 405
+        return answer
 
     @app.exception_handler(404)
     async def unknown_path(request: Request, _error: Exception) -> Response:
-        return _json(
-            request, {"error": "invalid_request", "error_description": "AADSTS900561: Unknown path."}, 404
-        )
+        text = f"There is nothing at {request.url.path}."
+        return _json(request, {"error": "invalid_request", "error_description": text}, 404)
 
     return app
 
@@ -114,8 +122,8 @@ def _token_routes(app: FastAPI, signin: SignIn) -> None:
 def _page_routes(app: FastAPI, signin: SignIn) -> None:
     @app.get("/devicelogin")
     @app.get("/common/oauth2/deviceauth")
-    async def device_page(otc: Annotated[str, Query(max_length=20)] = "") -> Response:
-        return _html(pages.entry(signin.directory.search(kind="User"), code=otc))
+    async def device_page(otc: str = "") -> Response:
+        return _html(pages.entry(signin.directory.search(kind="User"), code=otc[:20]))
 
     @app.post("/devicelogin")
     async def device_answer(request: Request) -> Response:
@@ -190,9 +198,9 @@ def _basic(request: Request) -> dict[str, str]:
 
 
 def _same_origin(request: Request) -> bool:
-    """Forms of other sites are told by their Origin; clients without one are no browsers."""
+    """Forms of other sites (``null`` in a sandbox) are told by their Origin; who sends none is no browser."""
     origin = request.headers.get("origin")
-    return origin in {None, "null"} or urlsplit(origin or "").netloc == request.headers.get("host")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
 def _correlation(request: Request) -> str:
