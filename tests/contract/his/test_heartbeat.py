@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import secrets
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from uuid import UUID
 
@@ -277,3 +279,14 @@ class TestClones:
             assert (await connected.beat()).status_code == 200
             await bed.clock.advance(minutes=2)
         assert "statusReason" not in (await bed.machine("web-01", version="2026-07-15"))["properties"]
+
+
+async def test_answered_heartbeat_is_in_the_database_file(bed, connected, settings):
+    assert (await connected.beat({"osName": "solaris"})).status_code == 200
+    with closing(sqlite3.connect(f"file:{settings.state / 'state.db'}?mode=ro", uri=True)) as database:
+        beat = database.execute("SELECT body FROM heartbeats WHERE key = ?", (connected.vm_id,)).fetchone()
+        machine = database.execute(
+            "SELECT body FROM resources WHERE key = ?", (connected.id.lower(),)
+        ).fetchone()
+    assert json.loads(beat[0])["said"]["seq"] == connected.seq
+    assert json.loads(machine[0])["properties"]["osName"] == "solaris"
