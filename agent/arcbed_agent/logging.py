@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,11 @@ class LogrusFormatter(logging.Formatter):
         return " ".join(pairs)
 
     def _quote(self, text: str) -> str:
-        return json.dumps(self._redactor.clean(text), ensure_ascii=False)
+        quoted = json.dumps(self._redactor.clean(text), ensure_ascii=False)
+        if quoted.isprintable():
+            return quoted
+        # As Go's %q: other line separators and control characters are escaped too.
+        return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in quoted)
 
 
 def fields(pairs: Mapping[str, Any] | None = None, **more: Any) -> dict[str, dict[str, Any]]:
@@ -107,16 +112,32 @@ def open_log(
         OSError: the file or its folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=max_bytes, backupCount=4, encoding="utf-8")
+    handler = _LogFile(path, maxBytes=max_bytes, backupCount=4, encoding="utf-8")
     handler.namer = lambda name: f"{name}.gz"
     handler.rotator = _archive
     handler.setLevel(level)
     handler.setFormatter(LogrusFormatter(clock, redactor or Redactor()))
-    path.chmod(0o640)
     return handler
 
 
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """A log file that only root and the agent's group may read; so is the next one after a full one."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = _private(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        return TextIOWrapper(os.fdopen(descriptor, "ab"), encoding=self.encoding, write_through=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o640)
+
+
 def _archive(source: str, destination: str) -> None:
-    with Path(source).open("rb") as plain, gzip.open(destination, "wb") as packed:
+    descriptor = _private(destination, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with (
+        Path(source).open("rb") as plain,
+        os.fdopen(descriptor, "wb") as raw,
+        gzip.GzipFile(fileobj=raw, mode="wb") as packed,
+    ):
         shutil.copyfileobj(plain, packed)
     os.unlink(source)  # noqa: PTH108 - the rotator's contract is strings

@@ -19,7 +19,7 @@ from arcbed_agent.cli.usage import command_usage, group_usage
 from arcbed_agent.clock import SystemClock
 from arcbed_agent.errors import AgentError
 from arcbed_agent.host.layout import Layout
-from arcbed_agent.logging import open_log
+from arcbed_agent.logging import Redactor, open_log
 
 
 def run(words: Sequence[str]) -> int:
@@ -75,11 +75,29 @@ def _set_up(session: Session, invocation: Invocation) -> None:
     terminal.log_stderr = arguments.on("log-stderr")
     terminal.verbose = arguments.on("verbose")
     stream = terminal.err if terminal.log_stderr else terminal.out
+    if terminal.verbose:
+        session.log.setLevel(logging.DEBUG)
+        session.log.addHandler(DebugLines(terminal, session.redactor))
     plain = arguments.on("no-color") or "NO_COLOR" in session.environment
     terminal.color = stream.isatty() and not plain
     for flag in command.flags if command else ():
         if flag.secret and (value := arguments.text(flag.name)):
             session.redactor.conceal(value)
+
+
+class DebugLines(logging.Handler):
+    """Shows what the log gets at debug level."""
+
+    def __init__(self, terminal: Terminal, redactor: Redactor) -> None:
+        super().__init__(logging.DEBUG)
+        self._terminal = terminal
+        self._redactor = redactor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print `record` if it is at debug level: all others have lines of their own."""
+        if record.levelno == logging.DEBUG:
+            pairs = "".join(f" {name}={value}" for name, value in getattr(record, "fields", {}).items())
+            self._terminal.debug(self._redactor.clean(record.getMessage() + pairs))
 
 
 def _dispatch(session: Session, invocation: Invocation, words: Sequence[str]) -> int:

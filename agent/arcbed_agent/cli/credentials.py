@@ -13,6 +13,7 @@ from arcbed_agent.cli.command import Arguments
 from arcbed_agent.cli.session import Session
 from arcbed_agent.cli.validation import Validator
 from arcbed_agent.errors import AgentError
+from arcbed_agent.logging import fields
 
 if TYPE_CHECKING:
     from arcbed_agent.cloud.endpoints import Endpoints
@@ -25,6 +26,14 @@ _WORDS = {
     "certificate": "a service principal's certificate",
     "azcli": "the sign-in of the Azure CLI",
     "device": "a device code",
+}
+#: As published logs have it; the other words are ours.
+_LOGGED = {
+    "token": "Token",
+    "secret": "SPN",
+    "certificate": "SPN certificate",
+    "azcli": "AzCLI",
+    "device": "DeviceCode",
 }
 #: Where a person may sign in whose tenant is not known.
 _ANY_TENANT = "organizations"
@@ -131,7 +140,8 @@ async def obtain(
     scope = f"{CLOUDS[cloud].arm}/.default"
     tenant = credentials.tenant or _ANY_TENANT
     entra = EntraClient(transport, endpoints.login, tenant, session.clock, session.chance)
-    session.log.debug("Requesting a token", extra={"fields": {"Method": credentials.method}})
+    session.log.debug("Requesting a token", extra=fields(Method=_LOGGED[credentials.method]))
+    session.terminal.info(f"Signing in with {_WORDS[credentials.method]}...")
     match credentials.method:
         case "token":
             value = credentials.secret

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from arcbed_agent.cli import flags
@@ -13,7 +14,7 @@ from arcbed_agent.cli.validation import Validator
 from arcbed_agent.errors import AgentError
 
 if TYPE_CHECKING:
-    from arcbed_agent.himds.client import Status
+    from arcbed_agent.himds.client import Progress, Status
 
 _DONE = "Disconnected machine from Azure"
 _DONE_LOCALLY = "Disconnected machine locally; its resource in Azure, if there is one, is still there"
@@ -60,8 +61,9 @@ async def _token(session: Session, credentials: Credentials, status: Status) -> 
         return (await obtain(session, credentials, transport, endpoints, cloud)).value
 
 
-def _progress(session: Session) -> Any:
-    return lambda progress: session.terminal.progress(progress.percent, progress.text)
+def _progress(session: Session) -> Callable[[Progress], None]:
+    """Show steps; the last one is told by `_tell`, which knows how much was done."""
+    return lambda step: session.terminal.progress(step.percent, step.text if step.percent < 100 else "")
 
 
 def _tell(session: Session, message: str) -> dict[str, str] | None:

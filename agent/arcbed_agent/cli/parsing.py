@@ -172,8 +172,6 @@ def _from_file(path: str, known: Mapping[str, Flag]) -> dict[str, str | bool]:
         raise AgentError(19, f"cannot read the config file '{path}': {reason}") from error
     try:
         document = _document(text)
-        if not isinstance(document, dict):
-            raise AgentError(23, "expected an object of flag names and values")
         return {
             name: _plain(known[name], value)
             for name, value in document.items()
@@ -184,12 +182,19 @@ def _from_file(path: str, known: Mapping[str, Flag]) -> dict[str, str | bool]:
         raise
 
 
-def _document(text: str) -> Any:
-    """What a JSON or YAML text holds; in YAML every value is the text that stands there, so 0123 stays 0123.
+def _document(text: str) -> dict[Any, Any]:
+    """The object in a JSON or YAML text; values in YAML are the text that stands there: 0123 stays 0123.
 
     Raises:
-        AgentError: 23, it is neither.
+        AgentError: 23, it is neither, or no object.
     """
+    document = _value(text)
+    if not isinstance(document, dict):
+        raise AgentError(23, "expected an object of flag names and values")
+    return document
+
+
+def _value(text: str) -> Any:
     import json
 
     import yaml

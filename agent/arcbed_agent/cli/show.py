@@ -85,9 +85,9 @@ def _sheet(session: Session, known: Known, *, with_system: bool) -> Sheet:
     connected = bool(status.resource_id)
     return Sheet(
         values={
-            **(_registration(status) if connected else {}),
             **_agent(session, status),
             **_machine(metadata),
+            **(_registration(status) if connected else {"vmUuid": ""}),
             "cloudProvider": status.cloud_provider or session.host.cloud().provider,
         },
         cloud_metadata=session.host.cloud().details,

@@ -65,25 +65,24 @@ class Terminal:
         stream.flush()
 
     def progress(self, percent: int, text: str) -> None:
-        """A bar that grows on a terminal; one line for each step elsewhere."""
+        """A step's text, and on a terminal a bar below it that grows."""
         if self._quiet:
             return
         stream = self._stream
-        if not stream.isatty():
-            self.info(f"{percent:3d}% {text}" if text else f"{percent:3d}%")
-            return
         if text:
             self.info(text)
+        if not stream.isatty():
+            return
         stream.write(f"\r{bar(percent)}")
         stream.flush()
-        self._bar_open = True
+        self._bar_open = percent < 100
         if percent >= 100:
-            self.end_bar()
+            stream.write("\n")
 
     def end_bar(self) -> None:
-        """Leave the line of the bar, if one is being drawn."""
+        """Take the unfinished bar off its line; the next step draws it again."""
         if self._bar_open:
-            self._stream.write("\n")
+            self._stream.write("\r\x1b[K")
             self._bar_open = False
 
     def _message(self, level: str, text: str) -> None:

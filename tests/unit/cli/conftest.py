@@ -30,6 +30,11 @@ class Finished:
     def json(self) -> Any:
         return json.loads(self.out)
 
+    @property
+    def last(self) -> str:
+        """The last word of the first line."""
+        return self.out.splitlines()[0].split()[-1]
+
 
 @pytest.fixture
 def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
@@ -95,6 +100,7 @@ def himds(layout: Layout) -> Iterator[ScriptedHimds]:
     listener.listen()
     server = ScriptedHimds(path)
     server.status_is()
+    server.answers["disconnect"] = server.answers["status"]
     thread = threading.Thread(target=server.serve, args=(listener,))
     thread.start()
     yield server

@@ -56,7 +56,7 @@ class MetadataService:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_PUT = answer
+            do_GET = do_PUT = answer  # noqa: N815 - names of the standard library
 
             def log_message(self, *_arguments: object) -> None:
                 return

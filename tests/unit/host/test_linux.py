@@ -100,7 +100,8 @@ def test_settings_can_put_other_files_before_the_machines_own(tmp_path):
 # -- machines made of files ----------------------------------------------------------------------------------
 
 TWO_SOCKETS = "\n\n".join(
-    f"processor\t: {number}\nmodel name\t: Intel Xeon Gold\nphysical id\t: {number // 4}\ncore id\t\t: {number % 2}"
+    f"processor\t: {number}\nmodel name\t: Intel Xeon Gold\n"
+    f"physical id\t: {number // 4}\ncore id\t\t: {number % 2}"
     for number in range(8)
 )
 
@@ -197,7 +198,10 @@ def test_disks_count_each_mounted_partition_once(machine):
         "sys/block/nvme0n1/queue/rotational": "0\n",
         "sys/block/nvme0n1/wwid": "eui.0025\n",
         "sys/block/loop0/size": "8\n",
-        "proc/self/mounts": "/dev/nvme0n1p1 / ext4 rw 0 0\n/dev/nvme0n1p1 /bind ext4 rw 0 0\n/dev/nvme0n1p2 /a\\040b xfs rw 0 0\n",
+        "proc/self/mounts": (
+            "/dev/nvme0n1p1 / ext4 rw 0 0\n/dev/nvme0n1p1 /bind ext4 rw 0 0\n"
+            "/dev/nvme0n1p2 /a\\040b xfs rw 0 0\n"
+        ),
     }
     used = {"/": 100, "/bind": 100, "/a b": 50}
     disks = host_of(machine(files, used_bytes=used.__getitem__)).metadata()["storageProfile"]["disks"]
