@@ -14,6 +14,8 @@ def command_usage(path: str, command: Command) -> str:
     """Help of one command; `path` is its name below azcmagent, such as ``config set``."""
     usage = " ".join(filter(None, (_PROGRAM, path, command.words, "[flags]")))
     sections = [command.description or f"{command.summary}.", f"Usage:\n  {usage}"]
+    if command.needs_root:
+        sections.insert(1, "Needs root. With ARC_ROOT set, the owner of that folder may run it as well.")
     if command.examples:
         sections.append("Examples:\n" + "\n".join(f"  {line}" for line in command.examples))
     offered = [flag for flag in command.flags if not flag.declined]

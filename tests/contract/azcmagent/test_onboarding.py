@@ -104,6 +104,15 @@ def arm(running_cloud):
         yield client
 
 
+@pytest.fixture(scope="module")
+def idle(running_cloud, tmp_path_factory, arm):
+    """A machine for tests that never connect it."""
+    machine = Machine(tmp_path_factory.mktemp("idle"), running_cloud)
+    machine.start()
+    yield machine
+    machine.stop()
+
+
 @pytest.fixture
 def machine(running_cloud, tmp_path, arm):
     machine = Machine(tmp_path / "root", running_cloud)
@@ -210,8 +219,8 @@ def test_name_of_another_machine_is_44(machine, arm, tmp_path):
         (["-s", "00000000-0000-4000-8000-000000000000"], 42, ""),
     ],
 )
-def test_connect_that_azure_refuses_says_why(machine, more, code, said):
-    finished = machine.connect(*more, name="refused")
+def test_connect_that_azure_refuses_says_why(idle, more, code, said):
+    finished = idle.connect(*more, name="refused")
     assert finished.returncode == code, finished.stdout
     assert said in finished.stdout
     assert re.search(rf"^ERROR   Exit Code: AZCM{code:04d}: ", finished.stdout, re.MULTILINE)
@@ -225,11 +234,11 @@ def test_connect_without_the_cloud_is_26_and_names_it(machine):
     assert "https://127.0.0.1:9" in finished.stdout
 
 
-def test_check_lists_the_endpoints_of_the_bed_and_no_others(machine):
-    finished = machine.run("check", "--location", "westeurope", "--json")
+def test_check_lists_the_endpoints_of_the_bed_and_no_others(idle):
+    finished = idle.run("check", "--location", "westeurope", "--json")
     assert finished.returncode == 0, finished.stdout
     checked = json.loads(finished.stdout)
-    assert all(url.startswith(machine.cloud.url) for url in checked)
+    assert all(url.startswith(idle.cloud.url) for url in checked)
     assert all(found["reachable"] and found["tls"].startswith("TLS 1.") for found in checked.values())
 
 
