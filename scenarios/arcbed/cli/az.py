@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.console import Console
 
 from arcbed.cli.console import STATE, StateOption, become, complete, fail
 
@@ -55,6 +56,7 @@ def _signed_in(program: str, state: Path, url: str) -> dict[str, str]:
     }
     mark = folder / "arcbed-endpoint"
     if not (mark.is_file() and mark.read_text() == url):
+        Console(stderr=True).print("[dim]arcbed: setting up the Azure CLI for this control plane, once[/]")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
         for command in _set_up(env):

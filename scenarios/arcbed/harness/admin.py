@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +24,36 @@ class Admin:
         """One call; the answer's JSON.
 
         Raises:
-            BedError: it was refused.
+            BedError: it was refused, or nobody answers.
         """
-        token = (self._state / "admin.token").read_text().strip()
-        transport = httpx.AsyncHTTPTransport(uds=str(self._state / "admin.sock"))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as client:
-            answer = await client.request(
-                method, f"/_fakecloud/{path}", json=body, headers={"Authorization": f"Bearer {token}"}
-            )
+        try:
+            token = (self._state / "admin.token").read_text().strip()
+            headers = {"Authorization": f"Bearer {token}"}
+            with self._client() as client:
+                async with client:
+                    answer = await client.request(method, f"/_fakecloud/{path}", json=body, headers=headers)
+        except (OSError, httpx.TransportError) as error:
+            raise BedError(f"the control plane on {self._state} does not answer: {error}") from error
         if answer.is_error:
             raise BedError(f"the admin API answered {answer.status_code} to {method} {path}: {answer.text}")
         return answer.json() if answer.content else None
+
+    async def ready(self) -> bool:
+        """Whether the control plane says that it is ready; False where nobody answers."""
+        with suppress(OSError, httpx.TransportError), self._client() as client:
+            async with client:
+                return (await client.get("/_fakecloud/ready")).status_code == 200
+        return False
+
+    @contextmanager
+    def _client(self) -> Iterator[httpx.AsyncClient]:
+        """A client of the socket; by its folder's handle, since the path may be too long for the kernel."""
+        folder = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            transport = httpx.AsyncHTTPTransport(uds=f"/proc/self/fd/{folder}/admin.sock")
+            yield httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)
+        finally:
+            os.close(folder)
 
     async def state(self) -> Mapping[str, Any]:
         """What the control plane holds: rows by table, the bed's clock, the seed of the ids."""

@@ -13,9 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-import httpx
-
 from arcbed.harness import clock, namespace, process
+from arcbed.harness.admin import Admin
 from arcbed.harness.contract import CloudOptions
 from arcbed.harness.errors import BedError, NotReadyError
 from arcbed.harness.process import Child, Completed
@@ -101,14 +100,8 @@ def bound_port(state: Path) -> int | None:
 
 
 async def answers(state: Path) -> bool:
-    """Whether the control plane on `state` says that it is ready."""
-    if bound_port(state) is None:
-        return False
-    with suppress(OSError, httpx.HTTPError):
-        transport = httpx.AsyncHTTPTransport(uds=str(state / "admin.sock"))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return (await client.get("/_fakecloud/ready")).status_code == 200
-    return False
+    """Whether the control plane on `state` has said where it is, and that it is ready."""
+    return bound_port(state) is not None and await Admin(state).ready()
 
 
 async def environment_of(state: Path) -> Mapping[str, Any]:
