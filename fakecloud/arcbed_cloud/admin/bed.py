@@ -147,7 +147,8 @@ class Bed:
         found = [
             row
             for row in self._rows(table, limit=limit)
-            if (kind is None or row.kind.lower() == kind.lower()) and (scope is None or row.scope == scope.lower())
+            if (kind is None or row.kind.lower() == kind.lower())
+            and (scope is None or row.scope == scope.lower())
         ]
         return [
             {"key": row.key, "kind": row.kind, "scope": row.scope, "document": masked(row.document)}
