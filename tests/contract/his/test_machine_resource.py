@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
 from uuid import UUID
 
 import pytest
+
+from arcbed_cloud.providers.hybridcompute.versions import PUBLISHED
 
 RO = {
     "status": "Error",
@@ -340,9 +344,10 @@ async def test_expand_knows_the_instance_view_only(bed, connected):
     )
 
 
-@pytest.mark.parametrize("version", ["2019-03-18-preview", "2022-03-10", "2024-07-10", "2026-07-15"])
-async def test_versions_are_served_from_the_first_to_the_newest(bed, connected, version):
-    assert (await bed.machine("web-01", version=version))["properties"]["status"] == "Connected"
+async def test_all_published_versions_are_served(bed, connected):
+    for version in PUBLISHED:
+        assert (await bed.machine("web-01", version=version))["properties"]["status"] == "Connected"
+    refused(await bed.arm("GET", connected.id, version="2022-03-11"), 400, "NoRegisteredProviderFound")
 
 
 async def test_two_puts_at_once_make_one_machine(bed):
@@ -367,3 +372,20 @@ KEY = (
     "GuEzWDlSUHtGrff+ZUoglso90eEw4bqmuyaz6amg8IRKD7hd1CJzFgFQaGOqctS3tT049LZb+O0rqMJGWWcadY/20M8z"
     "Bm/pSZ54olraj8cW1EsRcpYiINrdQA6RkBQ+qYKKnjrvhD76XFB/P0TkQZ7r07IU/uocZcULs7nBPQIDAQAB"
 )
+
+
+async def test_openapi_document_describes_machines_without_dangling_references(bed):
+    document = bed.cloud.front.openapi()
+    schemas = document["components"]["schemas"]
+    machine = schemas["Machine"]["properties"]["properties"]["properties"]
+    assert machine["agentVersion"]["readOnly"] is True
+    assert "readOnly" not in machine["vmId"]
+    text = json.dumps(document)
+    for name in re.findall(r'"#/components/schemas/(\w+)"', text):
+        assert name in schemas
+
+
+async def test_operations_of_the_provider_are_listed(bed):
+    answer = await bed.arm("GET", "/providers/Microsoft.HybridCompute/operations")
+    names = {entry["name"] for entry in answer.json()["value"]}
+    assert {f"Microsoft.HybridCompute/machines/{verb}" for verb in ("read", "write", "delete")} <= names

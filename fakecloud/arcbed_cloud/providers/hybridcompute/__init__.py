@@ -6,7 +6,8 @@ from arcbed_cloud.arm.context import ProviderContext
 from arcbed_cloud.arm.table import ResourceType
 from arcbed_cloud.providers.hybridcompute.handlers import machine_type
 from arcbed_cloud.providers.hybridcompute.machines import Machines
-from arcbed_cloud.providers.hybridcompute.manifest import HYBRID_COMPUTE, REGIONS
+from arcbed_cloud.providers.hybridcompute.manifest import NAMESPACE, REGIONS
+from arcbed_cloud.providers.hybridcompute.versions import API_VERSIONS
 
 
 def resource_types(context: ProviderContext, machines: Machines | None = None) -> list[ResourceType]:
@@ -18,10 +19,9 @@ def resource_types(context: ProviderContext, machines: Machines | None = None) -
     """
     if machines is None:
         machines = Machines(context.plane, context.directory)
-    namespace, versions = HYBRID_COMPUTE.namespace, HYBRID_COMPUTE.types[0].api_versions
     return [
         machine_type(context, machines),
-        *context.operations.resource_types(namespace, versions, REGIONS),
+        *context.operations.resource_types(NAMESPACE, API_VERSIONS, REGIONS),
     ]
 
 

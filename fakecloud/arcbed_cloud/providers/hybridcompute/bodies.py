@@ -12,10 +12,10 @@ from arcbed_cloud.arm.ids import ResourceId
 from arcbed_cloud.providers.hybridcompute import errors, members
 from arcbed_cloud.providers.hybridcompute.keys import PublicKeyError, read_public_key
 from arcbed_cloud.providers.hybridcompute.manifest import MACHINE_TYPE
+from arcbed_cloud.providers.hybridcompute.schemas import KINDS
 from arcbed_cloud.providers.hybridcompute.versions import has
 from arcbed_cloud.store.contract import Document
 
-KINDS = ("AVS", "HCI", "SCVMM", "VMware", "EPS", "GCP", "AWS")
 IdentityType = Literal["SystemAssigned", "None"]
 _SPELLED: dict[str, str] = {"vmid": "vmId", "clientpublickey": "clientPublicKey"}
 

@@ -21,7 +21,7 @@ from arcbed_cloud.providers.hybridcompute.liveness import moment
 from arcbed_cloud.providers.hybridcompute.machines import Machines
 from arcbed_cloud.services.his import beats
 from arcbed_cloud.services.his.beats import Beat
-from arcbed_cloud.services.his.clones import OVER_AFTER, Voices
+from arcbed_cloud.services.his.clones import OVER_AFTER, TURNS, Voices
 from arcbed_cloud.services.his.errors import HisError, invalid_request, too_many
 from arcbed_cloud.services.his.identities import REPEATS_FOR, Identities
 from arcbed_cloud.services.his.limits import HEARTBEAT_SECONDS, HeartbeatRate
@@ -139,10 +139,14 @@ class Heartbeats:
             if change.row is None:
                 self._rate.forget(change.key)
                 clock.cancel(_clone(change.key))
-            elif clock.due(_clone(change.key)) is None:
-                voices = Voices.read(change.row.document["voices"])
-                if voices.cloned(clock.now().timestamp()):
-                    self._watch_clones(change.key, change.row)
+                continue
+            voices = change.row.document["voices"]
+            if (
+                voices["turns"] >= TURNS
+                and clock.due(_clone(change.key)) is None
+                and Voices.read(voices).cloned(clock.now().timestamp())
+            ):
+                self._watch_clones(change.key, change.row)
 
     # -- parts ---------------------------------------------------------------------------------------------
 

@@ -169,8 +169,8 @@ class HisService:
     def versions(self, os_type: str) -> dict[str, Any]:
         """Agent versions that were published to this bed, oldest first.
 
-        They are rows of ``meta`` of kind ``agent-version`` with ``version``, ``released``, ``sha256``, ``uri``
-        and ``osType``.
+        They are rows of ``meta`` of kind ``agent-version`` with ``version``, ``released``, ``sha256``,
+        ``uri`` and ``osType``.
         """
         found = [
             row.document
