@@ -1,8 +1,8 @@
 """Counts the points of a process at which a kill is interesting, and kills it at one of them.
 
-Loaded by Python itself from PYTHONPATH. A point is each flush, rename and removal of a file, and each HTTP request
-before it is sent and after its answer has arrived. ``KILL_LOG`` receives their names, ``KILL_AT`` is the one to
-die at (from 1).
+Loaded by Python itself from PYTHONPATH. A point is each flush, rename and removal of a file, and each HTTP
+request before it is sent and after its answer has arrived. ``KILL_LOG`` receives their names, ``KILL_AT``
+is the one to die at (from 1).
 """
 
 import itertools
