@@ -29,7 +29,7 @@ class Stage:
         self._console = console
         self._moving = console.is_terminal and not still
         self._status: Status | None = None
-        self._last = ""
+        self._last = ("", "")
 
     def story_began(self, story: StoryRun) -> None:
         """The title, while the bed comes up."""
@@ -76,9 +76,9 @@ class Stage:
     def _http(self, event: Event) -> None:
         line = Text("  ").append(event.mark, "green" if event.mark < "4" else "yellow")
         title = GUID.sub("…", event.title)
-        if title == self._last:
+        if (title, event.mark) == self._last:
             return  # the next of many polls
-        self._last = title
+        self._last = (title, event.mark)
         self._console.print(line.append(f" {title}", "dim"), overflow="ellipsis", no_wrap=True)
 
     def _note(self, event: Event) -> None:
