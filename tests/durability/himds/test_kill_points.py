@@ -106,11 +106,13 @@ class Machine:
         return "ready" in self.process.stdout.readline()
 
     def stop(self) -> None:
-        assert self.process is not None
+        if self.process is None:
+            return
         assert self.process.stdout is not None
         self.process.terminate()
         self.process.wait(10)
         self.process.stdout.close()
+        self.process = None
 
     def points(self) -> list[str]:
         path = self.root / "points"
@@ -178,9 +180,7 @@ def prove_connected(machine: Machine, status: Status, vm_ids: set[str]) -> None:
     assert not list(machine.layout["home"].rglob(".*.new"))
 
 
-def killed_connect(azure: Azure, folder: Path, point: int) -> None:
-    machine = Machine(folder / f"c{point}", azure, f"kill-connect-{point}")
-    machine.configure()
+def killed_connect(machine: Machine, point: int) -> None:
     if machine.start(kill_at=point):
         with pytest.raises(AgentError):
             machine.connect()
@@ -193,32 +193,36 @@ def killed_connect(azure: Azure, folder: Path, point: int) -> None:
     prove_connected(machine, status, vm_ids)
     assert machine.start()
     assert machine.himds.status().vm_id == status.vm_id
-    machine.stop()
 
 
-def killed_disconnect(azure: Azure, folder: Path, point: int) -> None:
-    machine = Machine(folder / f"d{point}", azure, f"kill-disconnect-{point}")
-    machine.configure()
+def killed_disconnect(machine: Machine, point: int) -> None:
     assert machine.start()
     machine.connect()
     machine.stop()
     if machine.start(kill_at=point):
         with pytest.raises(AgentError):
-            machine.himds.disconnect(azure.token)
+            machine.himds.disconnect(machine.azure.token)
     machine.stop()
     assert len(machine.points()) == point
     assert machine.start()
-    status = machine.himds.disconnect(azure.token)
+    status = machine.himds.disconnect(machine.azure.token)
     assert (status.status, status.resource_id) == ("Disconnected", "")
     assert machine.azure.machines(machine.group) == []
     assert not list(machine.layout["certificates"].iterdir())
     assert machine.connect().status == "Connected"
-    machine.stop()
 
 
 def run_all(work, azure: Azure, folder: Path, points: list[int]) -> None:
+    def one(point: int) -> None:
+        machine = Machine(folder / f"m{point}", azure, f"{work.__name__.replace('_', '-')}-{point}")
+        machine.configure()
+        try:
+            work(machine, point)
+        finally:
+            machine.stop()
+
     with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(work, azure, folder, point) for point in points]:
+        for done in [pool.submit(one, point) for point in points]:
             done.result()
 
 
