@@ -18,6 +18,8 @@ from arcbed.harness.machine import Machine
 from arcbed.harness.process_backend import ProcessBackend
 from arcbed.harness.recorder import Attachment, Recorder
 
+DEFAULT_GROUP = "rg-arcbed"
+
 
 class Bed:
     """A testbed, made when entered and gone when left.
@@ -80,7 +82,7 @@ class Bed:
         self,
         name: str | None = None,
         *,
-        resource_group: str = "rg-arcbed",
+        resource_group: str = DEFAULT_GROUP,
         heartbeat_seconds: int | None = None,
         started: bool = True,
         config: Mapping[str, Any] | None = None,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from arcbed.harness.arm import Arm
-from arcbed.harness.bed import Bed
+from arcbed.harness.bed import DEFAULT_GROUP, Bed
 from arcbed.harness.cloud import Cloud
 from arcbed.harness.contract import CloudOptions
 from arcbed.harness.machine import Machine
@@ -71,6 +71,7 @@ class BedSession:
         await self._bed.__aenter__()
         try:
             await self._bed.cloud.register()
+            await self._bed.cloud.new_group(DEFAULT_GROUP)
         except BaseException:
             await self._bed.__aexit__()
             raise

@@ -97,5 +97,8 @@ def duration(seconds: float) -> str:
 def code(text: str) -> Markup:
     """Text in which `backticks` mark code."""
     pieces = text.split("`")
-    marked = [Markup("<code>{}</code>").format(piece) if odd % 2 else escape(piece) for odd, piece in enumerate(pieces)]
+    marked = [
+        Markup("<code>{}</code>").format(piece) if odd % 2 else escape(piece)
+        for odd, piece in enumerate(pieces)
+    ]
     return Markup("").join(marked)
