@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -33,6 +35,13 @@ STATE = Path(".arcbed/state")
 def console(*, record: bool = False) -> Console:
     """The terminal; plain lines where it is none."""
     return Console(highlight=False, soft_wrap=False, record=record)
+
+
+def me() -> str:
+    """How a person calls this program from here: by its name where the shell finds it, else by its path."""
+    if shutil.which("arcbed"):
+        return "arcbed"
+    return min(os.path.relpath(sys.argv[0]), sys.argv[0], key=len)
 
 
 def fail(message: str, code: int = BROKEN) -> NoReturn:

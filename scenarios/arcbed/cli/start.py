@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from arcbed.cli.console import STATE, StateOption, complete, console, fail
+from arcbed.cli.console import STATE, StateOption, complete, console, fail, me
 
 
 def start(
@@ -33,10 +33,13 @@ def start(
 def next_steps(state: Path, url: str) -> str:
     """What a person would want to do now."""
     place = "" if state == STATE else f" --state {state}"
-    return f"""
-  [bold]{url}[/]
-
-  eval "$(arcbed env{place})"     point SDKs and scripts of this shell at it
-  arcbed az{place} group list     use the Azure CLI, with a configuration folder of its own
-  arcbed status{place}            see what it holds
-  arcbed stop{place}              stop it; the state stays in {state}"""
+    arcbed = me()
+    steps = {
+        f'eval "$({arcbed} env{place})"': "point SDKs and scripts of this shell at it",
+        f"{arcbed} az{place} group list": "use the Azure CLI, with a configuration folder of its own",
+        f"{arcbed} status{place}": "see what it holds",
+        f"{arcbed} stop{place}": f"stop it; the state stays in {state}",
+    }
+    width = max(map(len, steps)) + 3
+    lines = [f"  {command:<{width}}[dim]{why}[/]" for command, why in steps.items()]
+    return "\n".join(["", f"  [bold]{url}[/]", "", *lines])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arcbed.cli.console import complete, console
+from arcbed.cli.console import complete, console, me
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,8 +45,9 @@ def demo(
     _table(out, result)
     summary(out, result, write(result, report))
     if result.exit_code == 0:
+        arcbed = me()
         out.print(
-            "\n  Next: [bold]arcbed start[/] keeps a control plane, [bold]arcbed list[/] shows the scenarios."
+            f"\n  Next: [bold]{arcbed} start[/] keeps a control plane, [bold]{arcbed} list[/] has scenarios."
         )
     if export_svg:
         export_svg.parent.mkdir(parents=True, exist_ok=True)
