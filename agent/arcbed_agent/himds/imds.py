@@ -81,7 +81,8 @@ class Imds:
         """Answer `request`, and write both to the log."""
         async with self._clock.task(self._name):
             response = await self._dispatch(request)
-        log = self._log.info if response.status < 400 else self._log.warning
+        expected = response.status < 400 or response.status == 401
+        log = self._log.info if expected else self._log.warning
         names = {
             "Method": request.method,
             "Path": request.path,

@@ -50,8 +50,14 @@ async def test_token_is_given_for_the_content_of_the_key_file_once(himds, get):
     assert answer.status == 200
     document = answer.document
     assert set(document) == {
-        "access_token", "refresh_token", "expires_in", "expires_on", "not_before", "resource", "token_type"
-    }  # fmt: skip
+        "access_token",
+        "refresh_token",
+        "expires_in",
+        "expires_on",
+        "not_before",
+        "resource",
+        "token_type",
+    }
     assert document["resource"] == "https://management.azure.com/"
     assert document["token_type"] == "Bearer"
     assert int(document["expires_on"]) - int(document["not_before"]) == 86_700
@@ -155,7 +161,7 @@ async def test_agentstatus_needs_no_header(himds, get):
         ("/", {}, 404),
         ("http://evil.example/metadata/instance", {}, 400),
     ],
-)  # fmt: skip
+)
 async def test_bad_requests_are_refused_with_an_error_in_the_services_shape(
     himds, get, target, headers, status
 ):
