@@ -50,8 +50,8 @@ def arcbed_session(request: pytest.FixtureRequest) -> Iterator[BedSession]:
     from arcbed.harness.session import BedSession
 
     session = BedSession(keep=bool(request.config.getoption("--arcbed-keep")))
-    request.config.stash[FOLDER] = session.folder
     with session:
+        request.config.stash[FOLDER] = session.folder
         yield session
 
 

@@ -19,6 +19,7 @@ from arcbed.harness.process_backend import ProcessBackend
 from arcbed.harness.recorder import Attachment, Recorder
 
 DEFAULT_GROUP = "rg-arcbed"
+NOT_ENTERED = "the bed has not been entered"
 
 
 class Bed:
@@ -44,13 +45,17 @@ class Bed:
         self.options = options or CloudOptions()
         self.recorder = recorder
         self.keep = keep or folder is not None
-        self.folder = folder if folder is not None else Path(tempfile.mkdtemp(prefix="arcbed-"))
         self.machines: list[Machine] = []
-        self._backend = backend or ProcessBackend(self.folder)
+        self._folder = folder
+        self._backend = backend
         self._cloud: Cloud | None = None
         self._numbers = itertools.count(1)
 
     async def __aenter__(self) -> Self:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="arcbed-"))
+        if self._backend is None:
+            self._backend = ProcessBackend(self._folder)
         try:
             self._cloud = Cloud(await self._backend.cloud(self.options), self.recorder)
         except BaseException:
@@ -68,6 +73,17 @@ class Bed:
             self._forget()
 
     @property
+    def folder(self) -> Path:
+        """Where all state is.
+
+        Raises:
+            BedError: the bed has not been entered.
+        """
+        if self._folder is None:
+            raise BedError(NOT_ENTERED)
+        return self._folder
+
+    @property
     def cloud(self) -> Cloud:
         """The control plane.
 
@@ -75,7 +91,7 @@ class Bed:
             BedError: the bed has not been entered.
         """
         if self._cloud is None:
-            raise BedError("the bed has not been entered")
+            raise BedError(NOT_ENTERED)
         return self._cloud
 
     async def machine(
@@ -102,6 +118,8 @@ class Bed:
         settings: dict[str, Any] = endpoints(self.cloud.env) | {"himds.port": 0}
         if heartbeat_seconds is not None:
             settings["himds.heartbeatSeconds"] = heartbeat_seconds
+        if self._backend is None:
+            raise BedError(NOT_ENTERED)
         host = await self._backend.machine(
             name or f"machine-{next(self._numbers)}", settings | dict(config or {})
         )
@@ -162,8 +180,8 @@ class Bed:
         return found
 
     def _forget(self) -> None:
-        if not self.keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if not self.keep and self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def endpoints(env: Mapping[str, Any]) -> dict[str, str]:
