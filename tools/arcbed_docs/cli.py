@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,63 +44,40 @@ def _is_group(command: Any) -> bool:
 
 
 def _section(path: str, command: Any) -> str:
-    parameters = [item for item in command.params if not getattr(item, "hidden", False)]
-    arguments = [item for item in parameters if item.param_type_name == "argument"]
-    options = [item for item in parameters if item.param_type_name == "option"]
+    context = command.context_class(command, info_name=path)
+    records = [
+        (item, record)
+        for item in command.params
+        if not getattr(item, "hidden", False) and (record := item.get_help_record(context)) is not None
+    ]
+    arguments = [(text.code(item.name), _meaning(*record)) for item, record in records if _is_argument(item)]
+    options = [(_spelling(item), _meaning(*record)) for item, record in records if not _is_argument(item)]
     if _is_group(command) and not options:
         return ""
-    lines = [f"## {path}", inspect.cleandoc(command.help or "").replace("\b\n", "")]
-    if not _is_group(command):
-        usage = [
-            path,
-            "[OPTIONS]" if options else "",
-            *(item.make_metavar(_context(command)) for item in arguments),
-        ]
-        lines.append("```\n" + " ".join(part for part in usage if part) + "\n```")
+    lines = [f"## {path}", inspect.cleandoc(command.help or "")]
     if arguments:
-        lines.append(
-            text.table(
-                ("argument", "meaning"), [(text.code(_human(item)), _meaning(item)) for item in arguments]
-            )
-        )
+        lines.append(text.table(("argument", "meaning"), arguments))
     if options:
-        lines.append(
-            text.table(("option", "meaning"), [(_spelling(item), _meaning(item)) for item in options])
-        )
+        lines.append(text.table(("option", "meaning"), options))
     return "\n\n".join(line for line in lines if line)
 
 
-def _context(command: Any) -> Any:
-    return command.context_class(command, info_name=command.name)
-
-
-def _human(parameter: Any) -> str:
-    return str(parameter.human_readable_name)
+def _is_argument(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "argument")
 
 
 def _spelling(option: Any) -> str:
+    """Names only: how a value's type is written differs between versions of typer."""
     names = ", ".join(text.code(name) for name in [*option.opts, *option.secondary_opts])
-    kind = "" if option.is_flag or option.count else f" {option.metavar or option.type.name.upper()}"
-    return names + kind
+    return names if option.is_flag else f"{names} {option.metavar or 'VALUE'}"
 
 
-def _meaning(parameter: Any) -> str:
-    words = [inspect.cleandoc(getattr(parameter, "help", None) or "")]
-    choices = getattr(parameter.type, "choices", None)
-    if choices:
-        words.append("One of " + ", ".join(text.code(getattr(item, "value", item)) for item in choices) + ".")
-    if getattr(parameter, "envvar", None):
-        words.append(f"Environment: {text.code(parameter.envvar)}.")
-    default = parameter.default
-    if (
-        default not in (None, False, "", ())
-        and not callable(default)
-        and "UNSET" not in repr(default).upper()
-    ):
-        words.append(f"Default: {text.code(getattr(default, 'value', default))}.")
-    if parameter.required and parameter.param_type_name == "option":
-        words.append("Required.")
-    return " ".join(word for word in words if word)
+def _meaning(left: str, right: str) -> str:
+    choices = re.search(r"[<\[](\w+(?:\|\w+)+)[>\]]", left)
+    one_of = f" One of {', '.join(text.code(name) for name in choices[1].split('|'))}." if choices else ""
+    plain = re.sub(r"\s*\[(default: )", r" [\1", right)
+    words, bracket, rest = plain.partition(" [default: ")
+    return f"{words}{one_of}{bracket}{rest}"
 
 
 def _first_line(command: Any) -> str:
