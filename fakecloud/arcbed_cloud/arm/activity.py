@@ -15,7 +15,7 @@ from arcbed_cloud.services.entra import Directory
 from arcbed_cloud.store.contract import Document, Unit
 
 JOURNAL = "activity"
-KEEP_ROWS = 200_000
+KEEP_ROWS = 50_000
 _TRIM_EVERY = 10_000
 _REASONS = {
     200: "OK",
