@@ -1,6 +1,6 @@
 """The agent's errors: one exception, and the documented codes as data.
 
-Source: Microsoft's article "Troubleshoot Azure Connected Machine agent connection issues" (error and exit code tables).
+Source: Microsoft's article "Troubleshoot Azure Connected Machine agent connection issues": tables of codes.
 The process exit code is the number of the code: AZCM0042 leaves with 42.
 """
 

@@ -214,7 +214,7 @@ def killed_disconnect(machine: Machine, point: int) -> None:
 
 def run_all(work, azure: Azure, folder: Path, points: list[int]) -> None:
     def one(point: int) -> None:
-        machine = Machine(folder / f"m{point}", azure, f"{work.__name__.replace('_', '-')}-{point}")
+        machine = Machine(folder / f"m{point}", azure, f"{folder.name}-{point}")
         machine.configure()
         try:
             work(machine, point)
