@@ -47,6 +47,7 @@ class Cloud:
     asgi: App
     admin: App
     first_start: bool = False
+    _down: bool = False
     _running: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def startup(self) -> None:
@@ -58,6 +59,9 @@ class Cloud:
 
     async def shutdown(self) -> None:
         """Stop time, keep the bed's instant, and close the state. Safe to repeat."""
+        if self._down:
+            return
+        self._down = True
         self.bed.ready = False
         for task in self._running:
             task.cancel()

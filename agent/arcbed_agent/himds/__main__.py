@@ -39,8 +39,20 @@ async def _serve(layout: Layout, clock: SystemClock, redactor: Redactor) -> None
         await himds.stop()
 
 
+USAGE = """Usage: himds
+
+The Azure Connected Machine agent service: keeps this machine's identity, sends heartbeats, and answers
+programs on http://localhost:40342. It takes no options; settings are those of `azcmagent config`, and all
+paths are below $ARC_ROOT.
+"""
+
+
 def main() -> None:
     """Run until SIGTERM. Leaves with the number of the error that kept it from starting."""
+    if sys.argv[1:]:
+        asked = sys.argv[1:] in (["--help"], ["-h"])
+        print(USAGE, end="", file=sys.stdout if asked else sys.stderr)
+        sys.exit(0 if asked else 101)
     setproctitle("himds")
     os.umask(0o027)
     layout, clock, redactor = Layout.from_environment(), SystemClock(), Redactor()

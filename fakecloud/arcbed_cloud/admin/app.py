@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 
-from arcbed_cloud.admin.bed import Bed, SnapshotError, masked
+from arcbed_cloud.admin.bed import Bed, masked
 from arcbed_cloud.admin.guard import Guard, load_or_make_token
 from arcbed_cloud.admin.health import failure
 from arcbed_cloud.admin.principals import Principals, UnknownRoleError
@@ -22,6 +22,7 @@ from arcbed_cloud.services.entra.directory import UnknownPrincipalError
 from arcbed_cloud.services.entra.errors import EntraError
 from arcbed_cloud.services.entra.grants import DeviceCode
 from arcbed_cloud.services.entra.signin import SignIn
+from arcbed_cloud.store import SnapshotError
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 

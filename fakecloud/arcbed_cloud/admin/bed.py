@@ -11,16 +11,12 @@ from arcbed_cloud import seed
 from arcbed_cloud.estate import Estate
 from arcbed_cloud.plane import Plane
 from arcbed_cloud.services.entra import Directory
-from arcbed_cloud.store import Row
+from arcbed_cloud.store import Row, SnapshotError
 
 CLOCK_KEY = "clock"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECRET = re.compile(r"secret|password|digest|salt|token|protectedsettings|privatekey", re.IGNORECASE)
 MASK = "********"
-
-
-class SnapshotError(ValueError):
-    """A snapshot's name is unusable, or there is no such snapshot."""
 
 
 class Bed:

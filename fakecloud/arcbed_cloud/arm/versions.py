@@ -36,18 +36,12 @@ RESOURCES = [
     "2016-02-01",
     "2015-11-01",
 ]
-SUBSCRIPTIONS = [
-    "2022-12-01",
-    "2021-01-01",
-    "2020-01-01",
-    "2019-11-01",
-    "2019-06-01",
-    "2018-06-01",
-    "2016-06-01",
-    "2015-11-01",
-]
-# What ARM itself names when it refuses a version on a route of its own.
-OWN = sorted({*RESOURCES, *SUBSCRIPTIONS}, reverse=True)
+# What ARM itself names when it refuses a version on a route of its own; its subscription routes take any of
+# them, as clients of every age ask them.
+OWN = sorted(
+    {*RESOURCES, "2022-12-01", "2020-01-01", "2019-11-01", "2019-06-01", "2018-06-01", "2016-06-01"},
+    reverse=True,
+)
 
 _SHAPE = re.compile(r"\d{4}-\d{2}-\d{2}(-[A-Za-z]+)?")
 

@@ -96,7 +96,7 @@ def resource_types(context: ProviderContext) -> list[ResourceType]:
             namespace="Microsoft.Resources",
             path=path,
             scope=Scope.TENANT,
-            api_versions=versions.SUBSCRIPTIONS,
+            api_versions=versions.OWN,
             verbs=verbs,
             name_parameter=parameter,
             root=True,
