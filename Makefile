@@ -7,7 +7,7 @@ CLIENT8 := .venvs/hybridcompute-8
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-picture test test-long lint format docs bench up clean
+.PHONY: help demo demo-picture test test-long lint format docs bench packages up clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ docs: $(STAMP) ## Write the generated pages of docs/reference
 
 bench: $(STAMP) ## Benchmarks beside a bare ASGI app and a plain FastAPI route (needs wrk)
 	@$(BIN)/python tests/benchmarks/run.py
+
+packages: $(STAMP) ## Build the agent's .deb, and .rpm where rpmbuild is, into dist/
+	@$(BIN)/python agent/packaging/build.py
 
 up: $(STAMP) ## Start a control plane in the background and say how to use it
 	@$(BIN)/arcbed start
