@@ -57,12 +57,18 @@ class Target:
         self.beat = self.world.beat(path, self.vm_id)
         self.client = httpx.Client(base_url=f"{cloud.url}/his", timeout=30)
         self.statuses: dict[str, Counter[int]] = defaultdict(Counter)
+        self.seq = 10
 
     def send(self, route: str, draw) -> None:
-        vm_id = draw(st.just(self.vm_id) | st.text(max_size=12) | st.uuids().map(str))
-        bearer = draw(
-            st.sampled_from([f"Bearer {self.beat['token']}", "Bearer x", "PoP a.b.c", ""])
-            | st.text(max_size=9)
+        right = f"Bearer {self.beat['token']}"
+        knows = draw(
+            st.booleans()
+        )  # the caller knows id, token and version, so that the body is what is fuzzed
+        vm_id = self.vm_id if knows else draw(st.text(max_size=12) | st.uuids().map(str))
+        bearer = (
+            right
+            if knows
+            else draw(st.sampled_from([right, "Bearer x", "PoP a.b.c", ""]) | st.text(max_size=9))
         )
         method, path = {
             "discovery": ("GET", "/discovery"),
@@ -74,7 +80,17 @@ class Target:
             "healthz": ("GET", "/healthz"),
             "connectivitytest": ("GET", "/connectivitytest"),
         }[route]
-        document = draw(JSON | (HEARTBEAT if route == "heartbeat" else IDENTITY))
+        document = draw(JSON | (HEARTBEAT if route == "heartbeat" else IDENTITY) | st.just(None))
+        if document is None and route == "heartbeat":
+            self.seq += 1
+            document = {
+                "instanceId": self.beat["instance"],
+                "seq": self.seq,
+                "status": "Connected",
+                "agentVersion": "1.67.0.0",
+                "metadataHash": "0" * 64,
+                **draw(HEARTBEAT.map(lambda members: dict(list(members.items())[:1])) | st.just({})),
+            }
         content = draw(st.sampled_from([json.dumps(document).encode(), b"", b"{", b"\xff\xfe"]))
         headers = {"Authorization": bearer.encode("utf-8", "ignore"), "Content-Type": "application/json"}
         if draw(st.integers(0, 9)) == 0:
@@ -83,6 +99,8 @@ class Target:
             st.sampled_from(["sim-1", "2.1", "1.0-preview", "", "sim-2"]).map(lambda v: {"api-version": v})
             | st.dictionaries(st.sampled_from(["api-version", "location", "osType"]), st.text(max_size=12))
         )
+        if knows:
+            query["api-version"] = "sim-1"
         if route == "discovery":
             query["location"] = draw(st.sampled_from(["westeurope", "West Europe", "nowhere"]))
         try:
