@@ -22,6 +22,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 8 * 1024 * 1024
+_REMEMBERED_HOSTS = 1_024
 _TOO_LARGE = f"The request body is larger than {MAX_BODY} bytes."
 OWN = "/_fakecloud"
 _AUTHORITY = re.compile(
@@ -47,6 +48,7 @@ class Dispatcher:
         self._services = dict(services)
         self._own = own
         self._served = frozenset(name.lower() for name in served)
+        self._hosts: dict[bytes, str | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or refuse one WebSocket."""
@@ -65,23 +67,34 @@ class Dispatcher:
         if path == OWN or path.startswith(OWN + "/"):
             await self._own(scope, guard.receive, guard.send)
             return
-        host = _host(scope)
-        service = hosts.service_of(host)
+        host, length = _host_and_length(scope)
+        service = self._service(host)
         if service is None:
-            if not self._is_local(host):
-                await guard.answer(421, "MisdirectedRequest", f"The host '{host}' is not served here.")
-                return
-            service = _by_path(scope)
-        length = _content_length(scope)
-        if length is not None and length > MAX_BODY:
+            text = f"The host '{host.decode('latin-1')}' is not served here."
+            await guard.answer(421, "MisdirectedRequest", text)
+            return
+        service = service or _by_path(scope)
+        if length > MAX_BODY:
             await guard.answer(413, "RequestEntityTooLarge", _TOO_LARGE)
             return
         app = self._services.get(service)
         if app is None:
-            text = f"The service '{service}' of '{host}' has nothing at '{path}'."
+            text = f"The service '{service}' of '{host.decode('latin-1')}' has nothing at '{path}'."
             await guard.answer(404, "NotFound", text)
             return
         await app(scope, guard.receive, guard.send)
+
+    def _service(self, host: bytes) -> str | None:
+        """The service that a ``Host`` header names, empty where the path decides, None for a stranger."""
+        try:
+            return self._hosts[host]
+        except KeyError:
+            text = host.decode("latin-1")
+            service = hosts.service_of(text) or ("" if self._is_local(text) else None)
+            if len(self._hosts) >= _REMEMBERED_HOSTS:
+                self._hosts.clear()
+            self._hosts[host] = service
+            return service
 
     def _is_local(self, host: str) -> bool:
         name = hosts.bare(host)
@@ -148,18 +161,15 @@ def _by_path(scope: Scope) -> str:
     return "login" if _AUTHORITY.match(path) else "arm"
 
 
-def _host(scope: Scope) -> str:
+def _host_and_length(scope: Scope) -> tuple[bytes, int]:
+    """The first ``Host`` and the first ``Content-Length``; empty and 0 where there is none that counts."""
+    host = length = None
     for name, value in scope["headers"]:
         if name == b"host":
-            return str(value.decode("latin-1"))
-    return ""
-
-
-def _content_length(scope: Scope) -> int | None:
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return int(value) if value.isdigit() else None
-    return None
+            host = value if host is None else host
+        elif name == b"content-length":
+            length = value if length is None else length
+    return host or b"", int(length) if length is not None and length.isdigit() else 0
 
 
 async def _refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,11 +18,10 @@ from arcbed_cloud.arm.activity import ActivityLog
 from arcbed_cloud.arm.authentication import Authentication
 from arcbed_cloud.arm.context import ProviderContext
 from arcbed_cloud.arm.errors import ArmError, group_not_found, parent_not_found
-from arcbed_cloud.arm.ids import group_id
 from arcbed_cloud.arm.operations import Operations
 from arcbed_cloud.arm.registration import Registrations
 from arcbed_cloud.arm.request import ArmRequest, ArmResponse, Caller
-from arcbed_cloud.arm.routing import Route, Router
+from arcbed_cloud.arm.routing import Plan, Route, Router
 from arcbed_cloud.arm.table import On, ResourceType, Verb
 from arcbed_cloud.arm.throttle import Throttle
 from arcbed_cloud.arm.wire import Call
@@ -135,23 +134,22 @@ class ArmFront:
         if version not in route.row.api_versions:
             raise versions.unsupported(route.row, version, self._location(route))
         self._check_subscription(route)
-        verb = route.verb(call.method, version)
-        if verb is None:
+        plan = route.plan(call.method, version)
+        if plan is None:
             raise _NotSupported(call.method)
-        headers += self._throttle.count(
-            (route.target.subscription or "").lower(), caller.object_id, call.method, call.path
-        )
-        request = self._request(call, caller, route, verb, version)
-        logged = call.method in _WRITES and verb.logged and route.target.subscription is not None
+        headers += self._throttle.count(route.subscription or "", caller.object_id, call.method, call.path)
+        request = self._request(call, caller, route, plan, version)
+        logged = call.method in _WRITES and plan.verb.logged and route.subscription is not None
         try:
-            response = await self._handle(call, receive, route, verb, request)
+            response = await self._handle(call, receive, route, plan.verb, request)
         except ArmError as error:
             if logged:
                 await self._log_activity(request, error.status)
             raise
         if logged:
             await self._log_activity(request, response.status)
-        headers += wire.encoded(response.headers.items())
+        if response.headers:
+            headers += wire.encoded(response.headers.items())
         if call.method == "HEAD" and response.status == 200 and route.on is On.ITEM:
             return 204, b""
         return response.status, response.content()
@@ -168,10 +166,7 @@ class ArmFront:
         return await verb.handler(request)
 
     @staticmethod
-    def _request(call: Call, caller: Caller, route: Route, verb: Verb, version: str) -> ArmRequest:
-        action = route.row.permission(verb)
-        if "{" in action:
-            action = action.format_map(route.parameters)
+    def _request(call: Call, caller: Caller, route: Route, plan: Plan, version: str) -> ArmRequest:
         return ArmRequest(
             method=call.method,
             path=call.path,
@@ -185,7 +180,7 @@ class ArmFront:
             request_id=call.request_id,
             correlation_id=call.correlation_id,
             client_ip=call.client_ip,
-            action=action,
+            action=plan.action,
             parameters=route.parameters,
         )
 
@@ -196,11 +191,9 @@ class ArmFront:
     # -- checks --------------------------------------------------------------------------------------------
 
     def _check_subscription(self, route: Route) -> None:
-        subscription = route.target.subscription
-        if subscription is None:
+        if route.subscription is None or self._plane.store.get("resources", route.subscription) is not None:
             return
-        if self._plane.store.get("resources", f"/subscriptions/{subscription.lower()}") is not None:
-            return
+        subscription = route.target.subscription or ""
         try:
             UUID(subscription)
         except ValueError:
@@ -214,7 +207,7 @@ class ArmFront:
     def _location(self, route: Route) -> str:
         """What NoRegisteredProviderFound names: where the resource is, else its group."""
         target = route.target
-        for key in (target.key, group_id(target.subscription or "", target.group or "").lower()):
+        for key in (target.key, route.group or ""):
             row = self._plane.store.get("resources", key)
             if row is not None and "location" in row.document:
                 return str(row.document["location"])
@@ -226,21 +219,17 @@ class ArmFront:
             self.registrations.require(subscription, row.namespace)
 
     def _check_group(self, call: Call, route: Route) -> None:
-        target = route.target
-        if target.group is None or route.row.path == _GROUPS:
+        if route.group is None or route.row.path == _GROUPS:
             return
-        key = group_id(target.subscription or "", target.group).lower()
-        group = self._plane.store.get("resources", key)
+        name = route.target.group or ""
+        group = self._plane.store.get("resources", route.group)
         if group is None:
-            raise group_not_found(target.group)
-        if call.method in {"PUT", "PATCH", "POST"} and (
-            group.document["properties"]["provisioningState"] == "Deleting"
-        ):
+            raise group_not_found(name)
+        if call.method in _BODIES and (group.document["properties"]["provisioningState"] == "Deleting"):
             raise ArmError(
                 409,
                 "ResourceGroupBeingDeleted",
-                f"The resource group '{target.group}' is in deprovisioning state and cannot perform this "
-                "operation.",
+                f"The resource group '{name}' is in deprovisioning state and cannot perform this operation.",
             )
         if route.parent is not None and self._plane.store.get("resources", route.parent.key) is None:
             raise parent_not_found(route.row.type, str(route.parent))

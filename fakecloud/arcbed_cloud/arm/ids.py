@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import unquote
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ResourceId:
     """What a path names: an item, a collection (as many types as names, plus one type), or a scope.
 
@@ -38,6 +39,11 @@ class ResourceId:
         return bool(self.types) and len(self.types) == len(self.names)
 
     def __str__(self) -> str:
+        return self.text
+
+    @cached_property
+    def text(self) -> str:
+        """The id as a path; built once, for ids live as long as the routes that name them."""
         if self.namespace is None:
             return self.scope
         parts = [self.scope, "providers", self.namespace]
@@ -47,10 +53,10 @@ class ResourceId:
                 parts.append(self.names[index])
         return "/".join(parts)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The id in lower case: the key of the store."""
-        return str(self).lower()
+        return self.text.lower()
 
     def child(self, kind: str, name: str) -> ResourceId:
         """The id of a child resource."""

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from arcbed_cloud.arm.errors import ArmError
-from arcbed_cloud.arm.ids import ResourceId, parse
+from arcbed_cloud.arm.ids import ResourceId, group_id, parse
 from arcbed_cloud.arm.table import On, ResourceType, Scope, Verb, parameter
 
 ROOT_NAMESPACE = "Microsoft.Resources"
 _ROOT = ROOT_NAMESPACE.lower()
-_REMEMBERED = 50_000
+_REMEMBERED = 20_000
 _LISTS = (On.GROUP_LIST, On.SUBSCRIPTION_LIST, On.TENANT_LIST)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a method does to a route: the operation, and the permission it needs (empty: none)."""
+
+    verb: Verb
+    action: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,7 @@ class Route:
 
     `scope` is what RBAC checks against: the item, or what a collection hangs on. `parent` is the key of the
     item that must exist, with its id, for children of tracked resources and for extension resources of a
-    resource.
+    resource. `subscription` and `group` are the store's keys of those that the path names.
     """
 
     target: ResourceId
@@ -31,10 +39,25 @@ class Route:
     verbs: Mapping[str, tuple[Verb, ...]]
     scope: str
     parameters: Mapping[str, str]
+    subscription: str | None = None
+    group: str | None = None
     parent: ResourceId | None = None
+    _plans: dict[tuple[str, str], Plan] = field(default_factory=dict, repr=False, compare=False)
 
-    def verb(self, method: str, api_version: str) -> Verb | None:
-        """The operation, or None if method or version do not have it. HEAD is answered through GET."""
+    def plan(self, method: str, api_version: str) -> Plan | None:
+        """The operation, or None if method or version do not have it. HEAD is answered through GET.
+
+        Remembered by method and version, of which the table has few.
+        """
+        plan = self._plans.get((method, api_version))
+        if plan is None and (verb := self._verb(method, api_version)) is not None:
+            action = self.row.permission(verb)
+            if "{" in action:
+                action = action.format_map(self.parameters)
+            plan = self._plans[method, api_version] = Plan(verb, action)
+        return plan
+
+    def _verb(self, method: str, api_version: str) -> Verb | None:
         found = self.verbs.get(method) or (self.verbs.get("GET", ()) if method == "HEAD" else ())
         for verb in found:
             if (verb.since or "") <= api_version and (verb.until is None or api_version <= verb.until):
@@ -231,6 +254,7 @@ class Router:
         else:
             item = target if on is On.ITEM else _parent_of(target)
             scope = str(item) if item.types else item.scope
+        subscription, group = target.subscription, target.group
         return Route(
             target=target,
             row=row,
@@ -238,6 +262,8 @@ class Router:
             verbs=self._verbs.get((row.type.lower(), on, action), {}),
             scope=scope or "/",
             parameters=parameters,
+            subscription=None if subscription is None else f"/subscriptions/{subscription}".lower(),
+            group=None if group is None else group_id(subscription or "", group).lower(),
             parent=self._parent(target, row, on),
         )
 

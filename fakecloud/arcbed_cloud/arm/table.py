@@ -16,6 +16,8 @@ from arcbed_cloud.store.contract import Row, Unit
 Handler = Callable[[ArmRequest], Awaitable[ArmResponse]]
 OnDelete = Callable[[Unit, Row], None]
 
+_WORDS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
+
 
 class On(Enum):
     """What a verb is called on."""
@@ -112,8 +114,7 @@ class ResourceType:
         """The action's name by ARM's rule, also where no role is asked for."""
         if verb.action is not None:
             return f"{self.type}/{verb.action}/action"
-        words = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
-        return f"{self.type}/{words[verb.method]}"
+        return f"{self.type}/{_WORDS[verb.method]}"
 
 
 def parameter(types: Mapping[str, ResourceType], namespace: str, kinds: Sequence[str]) -> str:

@@ -45,11 +45,13 @@ class _Bucket:
     def take(self, now: float) -> int | None:
         """Take a token; whole tokens left, or None if there was none."""
         limit = self.limit
-        self.level = min(limit.size, self.level + (now - self.seen) * limit.per_second)
+        level = self.level + (now - self.seen) * limit.per_second
+        level = min(level, limit.size)
         self.seen = now
-        if self.level < 1.0:
+        if level < 1.0:
+            self.level = level
             return None
-        self.level -= 1.0
+        self.level = level - 1.0
         return int(self.level)
 
     def wait(self) -> int:
@@ -76,10 +78,20 @@ class Throttle:
         self._monotonic = monotonic
         self._enforced = enforced
         self._limits = LIMITS if limits is None else limits
+        self._shared = {
+            kind: Limit(limit.size * GLOBAL_FACTOR, limit.per_second * GLOBAL_FACTOR)
+            for kind, limit in self._limits.items()
+        }
         self._buckets: dict[tuple[str, str, str], _Bucket] = {}
 
     def count(self, subscription: str, object_id: str, method: str, path: str) -> list[tuple[bytes, bytes]]:
-        """Take one request; the headers that say how many are left. `subscription` is empty for tenant calls.
+        """Take one request; the headers that say how many are left.
+
+        Args:
+            subscription: ``/subscriptions/{id}`` in lower case, empty for calls of the tenant.
+            object_id: who calls.
+            method: tells reads, writes and deletes apart.
+            path: goes into the error.
 
         Raises:
             ArmError: 429 SubscriptionRequestsThrottled (or TenantRequestsThrottled) with ``Retry-After``.
@@ -95,8 +107,7 @@ class Throttle:
             raise _throttled(subscription, method, path, own.wait())
         if not subscription:
             return [(f"x-ms-ratelimit-remaining-tenant-{kind}".encode(), b"%d" % left)]
-        shared = Limit(limit.size * GLOBAL_FACTOR, limit.per_second * GLOBAL_FACTOR)
-        bucket = self._bucket((subscription, "", kind), shared, now)
+        bucket = self._bucket((subscription, "", kind), self._shared[kind], now)
         together = bucket.take(now)
         if together is None and not self._enforced:
             together = 0
@@ -121,7 +132,7 @@ _GLOBAL_HEADERS = {kind: f"x-ms-ratelimit-remaining-subscription-global-{kind}".
 
 
 def _throttled(subscription: str, method: str, path: str, seconds: int) -> ArmError:
-    what = f"subscription '{subscription}'" if subscription else "tenant"
+    what = f"subscription '{subscription.rpartition('/')[2]}'" if subscription else "tenant"
     return ArmError(
         429,
         "SubscriptionRequestsThrottled" if subscription else "TenantRequestsThrottled",

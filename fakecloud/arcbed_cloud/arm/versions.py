@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from arcbed_cloud.arm.errors import ArmError
 from arcbed_cloud.arm.table import ResourceType
@@ -46,7 +47,7 @@ OWN = sorted(
 _SHAPE = re.compile(r"\d{4}-\d{2}-\d{2}(-[A-Za-z]+)?")
 
 
-def read(query: dict[str, str]) -> str:
+def read(query: Mapping[str, str]) -> str:
     """The api-version of a query with lower-case names.
 
     Raises:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from functools import _lru_cache_wrapper, lru_cache
+from types import MappingProxyType
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote_plus
 
 from arcbed_cloud.arm.errors import ArmError
@@ -16,6 +18,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY = 4 * 1024 * 1024
 MAX_HEADER = 256
+MAX_REMEMBERED = 1_024
 _SAFE = re.compile(rf"[\x20-\x7e]{{1,{MAX_HEADER}}}")
 
 STEADY = [
@@ -39,7 +42,7 @@ class Call:
 
     method: str
     path: str
-    query: dict[str, str]
+    query: Mapping[str, str]
     headers: dict[str, str]
     base_url: str
     client_ip: str
@@ -48,50 +51,62 @@ class Call:
 
 
 def read(scope: Scope, request_id: str) -> Call:
-    """Take a scope apart; of repeated headers the first counts."""
-    headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+    """Take a scope apart; of repeated headers the first counts. ASGI has their names in lower case."""
+    headers = {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(list(scope["headers"]))
+    }
     root = scope.get("root_path", "")
     client = scope.get("client") or ("127.0.0.1", 0)
-    wanted = headers.get("x-ms-correlation-request-id", "")
+    wanted = headers.get("x-ms-correlation-request-id")
+    server = scope.get("server") or ("localhost", None)
     return Call(
-        method=scope["method"],
-        path=_path(scope, root),
-        query=_query(scope.get("query_string", b"")),
-        headers=headers,
-        base_url=_base_url(scope, headers, root),
-        client_ip=client[0],
-        request_id=request_id,
-        correlation_id=wanted if _SAFE.fullmatch(wanted) else request_id,
+        scope["method"],
+        _short(_path, scope.get("raw_path") or scope["path"], root),
+        _short(_query, scope.get("query_string", b"")),
+        headers,
+        _base_url(scope.get("scheme", "https"), headers.get("host", ""), server[0], server[1], root),
+        client[0],
+        request_id,
+        wanted if wanted is not None and _SAFE.fullmatch(wanted) else request_id,
     )
 
 
-def _path(scope: Scope, root: str) -> str:
+# What follows depends on little that varies between the calls of a client, and is remembered.
+
+_Answer = TypeVar("_Answer")
+
+
+def _short(cached: _lru_cache_wrapper[_Answer], text: bytes | str, *more: str) -> _Answer:
+    """Call, but keep long texts out of the cache: its memory is bounded by their number only."""
+    return cached(text, *more) if len(text) <= MAX_REMEMBERED else cached.__wrapped__(text, *more)
+
+
+@lru_cache(maxsize=8_192)
+def _path(path: bytes | str, root: str) -> str:
     """The percent-encoded path without the prefix that the service is mounted at."""
-    raw = scope.get("raw_path")
-    path = raw.decode("latin-1") if raw else quote(scope["path"], safe="/%:@!$&'()*+,;=-._~")
+    path = path.decode("latin-1") if isinstance(path, bytes) else quote(path, safe="/%:@!$&'()*+,;=-._~")
     if root and path.startswith(root):
         path = path[len(root) :]
     return path or "/"
 
 
-def _query(text: bytes) -> dict[str, str]:
+@lru_cache(maxsize=2_048)
+def _query(text: bytes) -> Mapping[str, str]:
     """Names in lower case; of repeated parameters the first counts."""
     found: dict[str, str] = {}
     for part in text.decode("latin-1").split("&"):
         if part:
             name, _, value = part.partition("=")
             found.setdefault(unquote_plus(name).lower(), unquote_plus(value))
-    return found
+    return MappingProxyType(found)
 
 
-def _base_url(scope: Scope, headers: dict[str, str], root: str) -> str:
-    host = headers.get("host", "")
+@lru_cache(maxsize=256)
+def _base_url(scheme: str, host: str, address: str, port: int | None, root: str) -> str:
+    """The client's own spelling of this server, or where it listens if the ``Host`` header is unusable."""
     if _SAFE.fullmatch(host) is None or any(mark in host for mark in "/\\ \"'<>"):
-        server = scope.get("server") or ("localhost", None)
-        host = f"{server[0]}:{server[1]}" if server[1] else str(server[0])
-    return f"{scope.get('scheme', 'https')}://{host}{root}"
+        host = f"{address}:{port}" if port else address
+    return f"{scheme}://{host}{root}"
 
 
 async def body(call: Call, receive: Receive) -> bytes:
@@ -144,7 +159,7 @@ def own_headers(call: Call, routing: str) -> list[tuple[bytes, bytes]]:
         (b"x-ms-correlation-request-id", call.correlation_id.encode("latin-1")),
         (b"x-ms-routing-request-id", f"{routing}:{call.correlation_id}".encode("latin-1")),
     ]
-    mine = call.headers.get("x-ms-client-request-id", "")
+    mine = call.headers.get("x-ms-client-request-id")
     if mine and _SAFE.fullmatch(mine):
         headers.append((b"x-ms-client-request-id", mine.encode("latin-1")))
     return headers
