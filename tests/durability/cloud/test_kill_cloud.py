@@ -13,6 +13,7 @@ import pytest
 from running import restart
 
 WRITERS = 8
+VERSION = "api-version=2024-07-10"
 
 
 @dataclass
@@ -42,16 +43,14 @@ async def write(
     client: httpx.AsyncClient, base: str, writer: int, chance: random.Random, journal: Journal
 ) -> None:
     """Create, change and delete machines until the connection breaks."""
-    number = 0
     while True:
-        number += 1
         mine = [key for key in journal.known if f"/w{writer}-" in key and journal.known[key] is not None]
         what = chance.random()
         value = f"{chance.getrandbits(40):x}"
         if what < 0.5 or not mine:
             key = f"{base}/w{writer}-{chance.getrandbits(48):x}"
             call = client.put(
-                key,
+                f"{key}?{VERSION}",
                 json={
                     "location": "westeurope",
                     "tags": {"value": value},
@@ -60,10 +59,10 @@ async def write(
             )
         elif what < 0.85:
             key = chance.choice(mine)
-            call = client.patch(key, json={"tags": {"value": value}})
+            call = client.patch(f"{key}?{VERSION}", json={"tags": {"value": value}})
         else:
             key, value = chance.choice(mine), None
-            call = client.delete(key)
+            call = client.delete(f"{key}?{VERSION}")
         journal.starts(key, value)
         try:
             answer = await call
@@ -88,7 +87,6 @@ async def owner_client(cloud) -> httpx.AsyncClient:
         verify=cloud.tls,
         base_url=cloud.url,
         headers={"Authorization": f"Bearer {answer.json()['access_token']}"},
-        params={"api-version": "2024-07-10"},
         timeout=30,
     )
 
@@ -96,7 +94,7 @@ async def owner_client(cloud) -> httpx.AsyncClient:
 async def read_back(cloud, base: str, journal: Journal) -> None:
     """Every acknowledged id has its last acknowledged value, or the one under way when the kill came."""
     async with await owner_client(cloud) as client:
-        url: str | None = base
+        url: str | None = f"{base}?{VERSION}"
         found: dict[str, str] = {}
         while url:
             page = (await client.get(url)).json()
@@ -143,11 +141,9 @@ async def run_kills(start_cloud, tmp_path: Path, kills: int, seed: str) -> Journ
     group = f"/subscriptions/{subscription}/resourceGroups/killed"
     base = f"{group}/providers/Microsoft.HybridCompute/machines"
     async with await owner_client(cloud) as client:
-        await client.post(
-            f"/subscriptions/{subscription}/providers/Microsoft.HybridCompute/register",
-            params={"api-version": "2022-09-01"},
-        )
-        made = await client.put(group, json={"location": "westeurope"}, params={"api-version": "2022-09-01"})
+        register = f"/subscriptions/{subscription}/providers/Microsoft.HybridCompute/register"
+        await client.post(f"{register}?api-version=2022-09-01")
+        made = await client.put(f"{group}?api-version=2022-09-01", json={"location": "westeurope"})
         assert made.status_code == 201
     for kill in range(kills):
         await storm(cloud, base, f"{seed}/{kill}", chance.randint(1, 60), journal)
