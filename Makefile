@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLIENT8 := .venvs/hybridcompute-8
+# Any Debian 12; debian:bookworm-slim where a registry is reachable.
+BASE_IMAGE ?= arcbed/base:debian12
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-picture test test-long lint format docs bench packages up clean
+.PHONY: help demo demo-picture test test-long lint format docs bench packages base-image images test-containers up clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,10 +47,10 @@ demo-picture: $(STAMP) ## Record docs/demo.svg from a real demo run
 	@$(BIN)/arcbed demo --report reports/demo --export-svg docs/demo.svg
 
 test: $(STAMP) lint ## Lint, types and all quick tests
-	@$(BIN)/python -m pytest -m 'not long'
+	@$(BIN)/python -m pytest -m 'not long and not containers'
 
 test-long: $(STAMP) $(CLIENT8)/.installed ## The slow tests: kill -9, fuzzing, old SDKs
-	@$(BIN)/python -m pytest -m long
+	@$(BIN)/python -m pytest -m 'long and not containers'
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
@@ -65,6 +67,15 @@ docs: $(STAMP) ## Write the generated pages of docs/reference
 
 bench: $(STAMP) ## Benchmarks beside a bare ASGI app and a plain FastAPI route (needs wrk)
 	@$(BIN)/python tests/benchmarks/run.py
+
+test-containers: $(STAMP) images ## The tests that need a Docker engine
+	@$(BIN)/python -m pytest -m containers
+
+base-image: ## Make the base image with debootstrap, unless it is there (needs root and an engine)
+	@docker image inspect $(BASE_IMAGE) >/dev/null 2>&1 || containers/base/build.sh $(BASE_IMAGE)
+
+images: $(STAMP) base-image ## Build arcbed/fakecloud:dev, arcbed/machine:dev and arcbed/agent:dev
+	@BASE_IMAGE=$(BASE_IMAGE) PYTHON=$(BIN)/python containers/build.sh
 
 packages: $(STAMP) ## Build the agent's .deb, and .rpm where rpmbuild is, into dist/
 	@$(BIN)/python agent/packaging/build.py

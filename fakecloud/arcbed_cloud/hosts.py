@@ -91,6 +91,30 @@ def service_of(host: str) -> str | None:
     return None
 
 
+def login_of(arm: str) -> str | None:
+    """The origin of the authority that belongs to an ARM host of Azure; None for any other host."""
+    if service_of(arm) != "arm":
+        return None
+    name = bare(arm)
+    if name.endswith(".usgovcloudapi.net"):
+        return "https://login.microsoftonline.us"
+    if name.endswith(".chinacloudapi.cn"):
+        return "https://login.chinacloudapi.cn"
+    return "https://login.microsoftonline.com"
+
+
+def graph_of(arm: str) -> str | None:
+    """The origin of Microsoft Graph that belongs to an ARM host of Azure; None for any other host."""
+    if service_of(arm) != "arm":
+        return None
+    name = bare(arm)
+    if name.endswith(".usgovcloudapi.net"):
+        return "https://graph.microsoft.us"
+    if name.endswith(".chinacloudapi.cn"):
+        return "https://microsoftgraph.chinacloudapi.cn"
+    return "https://graph.microsoft.com"
+
+
 def is_loopback(host: str) -> bool:
     """True for ``localhost`` and for literal loopback addresses."""
     name = bare(host)

@@ -22,6 +22,7 @@ from arcbed_cloud import hosts
 from arcbed_cloud.app import Cloud, build
 from arcbed_cloud.dispatch import App
 from arcbed_cloud.folder import Running, held
+from arcbed_cloud.handover import hand_over
 from arcbed_cloud.settings import Settings
 
 # Azure's own front ends keep idle connections for some minutes; agents call every five.
@@ -60,6 +61,8 @@ async def serve(settings: Settings, announce: Callable[[Cloud, Running], None]) 
         try:
             async with _listening(cloud.asgi, public, context), _listening(cloud.admin, admin, None):
                 running = _running(settings, public, admin)
+                if settings.share is not None:
+                    hand_over(settings.share, cloud.plane.authority.ca_file, cloud.estate)
                 running.write(settings.state)
                 announce(cloud, running)
                 await stop.wait()

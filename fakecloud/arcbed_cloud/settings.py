@@ -41,3 +41,4 @@ class Settings:
     allow_remote: bool = False
     admin_host: str | None = None
     admin_port: int | None = None
+    share: Path | None = None

@@ -78,11 +78,4 @@ def _quoted(text: str) -> str:
 def login_endpoint(base_url: str) -> str:
     """Where to sign in, in terms of the host that the client used: Azure's name or this very address."""
     host = base_url.split("://", 1)[1].partition("/")[0]
-    if hosts.service_of(host) != "arm":
-        return base_url.removesuffix("/arm")
-    name = hosts.bare(host)
-    if name.endswith(".usgovcloudapi.net"):
-        return "https://login.microsoftonline.us"
-    if name.endswith(".chinacloudapi.cn"):
-        return "https://login.chinacloudapi.cn"
-    return "https://login.microsoftonline.com"
+    return hosts.login_of(host) or base_url.removesuffix("/arm")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from arcbed_cloud.cli import env, reset, serve, trust
+from arcbed_cloud.cli import dns, env, prepare, reset, serve, trust
 
 app = typer.Typer(
     name="fakecloud",
@@ -18,6 +18,8 @@ app.command("serve")(serve.command)
 app.command("env")(env.command)
 app.command("trust")(trust.command)
 app.command("reset")(reset.command)
+app.command("dns")(dns.command)
+app.command("prepare")(prepare.command)
 
 
 def main() -> None:

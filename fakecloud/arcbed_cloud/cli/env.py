@@ -66,10 +66,13 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def _document(url: str, folder: Path, estate: Estate) -> dict[str, Any]:
+    from arcbed_cloud import hosts
+
+    host = url.partition("://")[2]
     return {
         "armEndpoint": url,
-        "authority": url,
-        "graphEndpoint": f"{url}/graph",
+        "authority": hosts.login_of(host) or url,
+        "graphEndpoint": hosts.graph_of(host) or f"{url}/graph",
         "tenantId": estate.tenant_id,
         "subscriptionId": estate.subscription_id,
         "caFile": str((folder / "ca.pem").resolve()),

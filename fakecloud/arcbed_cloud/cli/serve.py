@@ -66,6 +66,12 @@ def command(
         int | None,
         typer.Option(min=0, max=65535, help="Serve the admin API on TCP instead of a Unix socket."),
     ] = None,
+    share: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder for what machines are handed: ca.pem and the onboarding principal."
+        ),
+    ] = None,
     durability: Annotated[
         Durability, typer.Option(help="Survive the death of the process, or also the loss of power.")
     ] = Durability.PROCESS,
@@ -73,6 +79,12 @@ def command(
     clock: Annotated[
         ClockMode, typer.Option(help="Let time flow, or stand still until it is advanced.")
     ] = ClockMode.LIVE,
+    heartbeat_seconds: Annotated[
+        int, typer.Option(min=1, max=86_400, help="The pace of heartbeats that machines are asked for.")
+    ] = 300,
+    disconnected_after_seconds: Annotated[
+        int, typer.Option(min=1, help="Silence after which a machine is shown Disconnected.")
+    ] = 900,
     heartbeat_throttle: Annotated[
         bool,
         typer.Option(
@@ -113,6 +125,8 @@ def command(
         clock=clock.value,
         seed=seed,
         server_key=server_key.value,
+        heartbeat_seconds=heartbeat_seconds,
+        disconnected_after_seconds=disconnected_after_seconds,
         heartbeat_throttle=heartbeat_throttle,
         request_limits=request_limits,
         machine_tokens_on_bed_clock=machine_tokens_on_bed_clock,
@@ -120,6 +134,7 @@ def command(
         allow_remote=allow_remote,
         admin_host=admin_host,
         admin_port=admin_port,
+        share=share.resolve() if share else None,
     )
     _run(settings, log_format.value, log_level)
 
