@@ -2,8 +2,8 @@
 
 Each case is loaded by wrk (32 connections) and measured by the kernel's own account of the server process,
 so that the client's cost does not count. Baselines answer the same bytes: (a) a bare ASGI app, (b) a plain
-FastAPI route with a response model. The ratio is baseline CPU over ours: 1.0 is as cheap as the baseline, 2.0 twice as
-cheap.
+FastAPI route with a response model. The ratio is baseline CPU over ours: 1.0 is as cheap as the baseline,
+2.0 twice as cheap.
 """
 
 from __future__ import annotations
