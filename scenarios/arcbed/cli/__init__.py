@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from arcbed import __version__
-from arcbed.cli import az, demo, env, listing, run, start, status, stop
+from arcbed.cli import az, demo, down, env, listing, run, start, status, stop
 
 app = typer.Typer(
     name="arcbed",
@@ -23,6 +23,7 @@ app.command("start")(start.start)
 app.command("status")(status.status)
 app.command("stop")(stop.stop)
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+app.command("down")(down.down)
 app.command("env", context_settings=PASSED_ON)(env.env)
 app.command("az", context_settings=PASSED_ON | {"allow_interspersed_args": False})(az.az)
 

@@ -11,8 +11,8 @@ from rich.text import Text
 from arcbed.harness.clauses import catalogue
 from arcbed.harness.recorder import Event, Step, StoryRun
 
-STYLES = {"passed": "green", "failed": "red", "broken": "red", "running": "yellow"}
-WORDS = {"passed": "ok", "failed": "FAILED", "broken": "BROKEN", "running": "STOPPED"}
+STYLES = {"passed": "green", "not covered": "yellow", "failed": "red", "broken": "red", "running": "yellow"}
+WORDS = {"passed": "ok", "not covered": "-", "failed": "FAILED", "broken": "BROKEN", "running": "STOPPED"}
 
 
 class Progress:
@@ -42,14 +42,18 @@ class Progress:
         self._still()
         word = Text(f"  {WORDS[step.outcome]:>7} ", STYLES[step.outcome])
         self._console.print(word + Text(step.title) + Text(f"  {step.seconds:.1f} s", "dim"), soft_wrap=True)
-        if step.outcome != "passed":
+        if step.outcome == "not covered":
+            self._console.print(Padding(Text(f"not covered: {step.error}", "yellow"), (0, 0, 0, 10)))
+        elif step.outcome != "passed":
             self._explain(step)
         self._spin("")
 
     def story_ended(self, story: StoryRun) -> None:
         """What went wrong outside the steps; the steps have said the rest."""
         self._still()
-        if story.error and all(step.outcome == "passed" for step in story.steps):
+        if story.outcome == "not covered":
+            self._console.print(Padding(Text(f"not covered: {story.error}", "yellow"), (0, 0, 0, 10)))
+        elif story.error and all(step.outcome in {"passed", "not covered"} for step in story.steps):
             self._console.print(Padding(Text(story.error, "red"), (0, 0, 0, 10)))
 
     def _explain(self, step: Step) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 def run(
     names: Annotated[list[str] | None, typer.Argument(help="Scenarios; see `arcbed list`.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Run every scenario.")] = False,
+    backend: Annotated[
+        str, typer.Option(help="What beds are made of: process (on this computer), or docker (containers).")
+    ] = "process",
     seed: Annotated[str, typer.Option(help="Seed of all ids; printed, so that a run can be repeated.")] = "",
     report: Annotated[Path, typer.Option(help="Folder of the reports.", file_okay=False)] = Path("reports"),
     keep: Annotated[
@@ -30,17 +33,19 @@ def run(
     """Run scenarios and report on them.
 
     Leaves with 0 when all passed, 1 when a documented behaviour was not met, 2 when the bed itself broke.
+    What a back end cannot do is reported as not covered, and is no failure.
     """
     import secrets
 
     from arcbed.cli.progress import Progress
-    from arcbed.harness import runner, scenario
+    from arcbed.harness import places, runner, scenario
     from arcbed.harness.errors import BedError
     from arcbed.harness.reports import write
 
     if bool(names) == every:
         fail("name one scenario or more, or say --all; `arcbed list` shows them")
     try:
+        place = places.named(backend)
         chosen = list(scenario.discover().values()) if every else scenario.named(*(names or []))
     except BedError as error:
         fail(str(error))
@@ -48,21 +53,25 @@ def run(
     seed = seed or secrets.token_hex(4)
     folder = Path(tempfile.mkdtemp(prefix="arcbed-")) if keep else None
     observers = [Progress(out, verbose=verbose)]
-    result = complete(runner.run(chosen, seed=seed, observers=observers, folder=folder))
+    result = complete(runner.run(chosen, seed=seed, observers=observers, folder=folder, place=place))
     summary(out, result, write(result, report))
     if folder:
         out.print(f"  kept     {folder}")
+        if place is places.DOCKER:
+            out.print("           and the containers; `arcbed down` removes them")
     raise typer.Exit(result.exit_code)
 
 
 def summary(out: Console, result: Run, reports: Reports) -> None:
     """How it ended, and where to read more."""
     outcomes = [story.outcome for story in result.stories]
+    skipped = outcomes.count("not covered")
     proven = [outcome for outcome in result.clauses().values() if outcome == "passed"]
     colour = "green" if result.exit_code == 0 else "red"
     out.print(
         f"\n[bold {colour}]{outcomes.count('passed')} of {len(outcomes)} passed[/], "
-        f"{len(proven)} of {len(result.clauses())} clauses proven, seed {result.seed}"
+        + (f"{skipped} not covered here, " if skipped else "")
+        + f"{len(proven)} of {len(result.clauses())} clauses proven, seed {result.seed}"
     )
     out.print(f"  report   {reports.page}", soft_wrap=True)
     out.print(f"  junit    {reports.junit}", soft_wrap=True)

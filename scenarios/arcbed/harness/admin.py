@@ -1,4 +1,4 @@
-"""The testbed's own API of a control plane, over its Unix socket."""
+"""The testbed's own API of a control plane, over its Unix socket or over TCP."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ from arcbed.harness.errors import BedError
 
 
 class Admin:
-    """Calls to ``/_fakecloud/...`` of the control plane whose state folder is `state`."""
+    """Calls to ``/_fakecloud/...`` of a control plane.
 
-    def __init__(self, state: Path) -> None:
+    Args:
+        state: the folder with its ``admin.token``, and its socket.
+        url: where it listens on TCP; empty is the socket in `state`.
+    """
+
+    def __init__(self, state: Path, url: str = "") -> None:
         self._state = state
+        self._url = url
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         """One call; the answer's JSON.
@@ -48,6 +54,9 @@ class Admin:
     @contextmanager
     def _client(self) -> Iterator[httpx.AsyncClient]:
         """A client of the socket; by its folder's handle, since the path may be too long for the kernel."""
+        if self._url:
+            yield httpx.AsyncClient(base_url=self._url, trust_env=False, timeout=30)
+            return
         folder = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY)
         try:
             transport = httpx.AsyncHTTPTransport(uds=f"/proc/self/fd/{folder}/admin.sock")

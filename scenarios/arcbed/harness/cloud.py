@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from arcbed.harness import clock
-from arcbed.harness.admin import Admin
 from arcbed.harness.arm import Answer, Arm, Principal
 from arcbed.harness.contract import CloudHost
 from arcbed.harness.errors import BedError
@@ -30,7 +29,7 @@ class Cloud:
 
     def __init__(self, host: CloudHost, recorder: Recorder | None = None) -> None:
         self.host = host
-        self.admin = Admin(host.state)
+        self.admin = host.admin
         self.recorder = recorder
         self.owner = _principal("owner", self.env["owner"])
         self.onboarding = _principal("onboarding", self.env["onboarding"])

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+import httpx
+
+from arcbed.harness.admin import Admin
 from arcbed.harness.process import Completed
+
+#: How a machine loses its way to Azure. ``unreachable``: its routes lead nowhere, and attempts fail at once;
+#: ``drop``: packets are swallowed, and attempts time out; ``leave``: its interface is gone; ``dns``: the
+#: resolver refuses, and addresses that are known go on working.
+Cut = Literal["unreachable", "drop", "leave", "dns"]
+#: What a firewall does to a connection whose TLS handshake names a forbidden host.
+Block = Literal["reset", "drop"]
+#: ``forward``: connects to whatever it is asked for; the gateway: to hosts of Azure Monitor only.
+ProxyKind = Literal["forward", "log-analytics-gateway"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +38,46 @@ class CloudOptions:
     arguments: tuple[str, ...] = field(default=())
 
 
+class MachinePath(Protocol):
+    """A path on a machine; a `pathlib.Path` is one."""
+
+    @property
+    def name(self) -> str:
+        """Its last part."""
+
+    def __truediv__(self, key: str, /) -> MachinePath:
+        """The path below it."""
+
+    def exists(self) -> bool:
+        """Whether anything is there."""
+
+    def is_file(self) -> bool:
+        """Whether a file is there."""
+
+    def stat(self) -> os.stat_result:
+        """Mode and size of what is there.
+
+        Raises:
+            FileNotFoundError: nothing is.
+        """
+
+    def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
+        """What is in the file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+
+    def write_text(self, data: str, encoding: str | None = None, errors: str | None = None) -> int:
+        """Replace what is in the file; its folder must be there."""
+
+
 class CloudHost(Protocol):
     """A running control plane."""
 
     @property
-    def state(self) -> Path:
-        """Its state folder, as this process sees it."""
+    def admin(self) -> Admin:
+        """The testbed's own API of it."""
 
     @property
     def env(self) -> Mapping[str, Any]:
@@ -56,6 +103,45 @@ class CloudHost(Protocol):
         """Its logs, by name."""
 
 
+class ProxyHost(Protocol):
+    """An HTTP proxy of the bed."""
+
+    @property
+    def url(self) -> str:
+        """Where machines find it, ``http://HOST:PORT``."""
+
+    def requests(self) -> list[str]:
+        """What it was asked for so far, ``CONNECT host:443 200``."""
+
+    async def stop(self) -> None:
+        """Stop it."""
+
+
+class Network(Protocol):
+    """The way from a machine to the clouds, and how to spoil it for as long as a block lasts.
+
+    What is done to it is undone when the block ends, however it ends. The control network is never touched.
+    """
+
+    def cut_off(self, kind: Cut) -> AbstractAsyncContextManager[None]:
+        """The machine cannot reach Azure."""
+
+    def blocked(self, host: str, how: Block) -> AbstractAsyncContextManager[None]:
+        """A firewall forbids TLS with `host`; ``*.`` at its start stands for everything below it."""
+
+    def latency(self, milliseconds: int) -> AbstractAsyncContextManager[None]:
+        """Every round trip to the control plane takes so much longer."""
+
+    def loss(self, percent: int) -> AbstractAsyncContextManager[None]:
+        """So many of the packets to and from Azure are lost."""
+
+    def proxy_only(self, proxy: ProxyHost) -> AbstractAsyncContextManager[None]:
+        """Nothing gets through but connections to `proxy`."""
+
+    def https_only(self) -> AbstractAsyncContextManager[None]:
+        """Nothing gets through but TCP to port 443."""
+
+
 class MachineHost(Protocol):
     """One machine with an agent installed on it."""
 
@@ -64,12 +150,26 @@ class MachineHost(Protocol):
         """How people call it."""
 
     @property
-    def root(self) -> Path:
+    def root(self) -> MachinePath:
         """Its file system, as this process sees it."""
 
     @property
     def endpoint(self) -> str:
-        """Where its local endpoint answers, ``http://localhost:PORT``; empty before the first start."""
+        """Where its local endpoint answers on it, ``http://localhost:PORT``; empty before the first start."""
+
+    @property
+    def network(self) -> Network:
+        """Its network.
+
+        Raises:
+            NotCoveredError: it has none of its own.
+        """
+
+    def path(self, key: str) -> MachinePath:
+        """One of its documented paths; the keys are those of the agent's layout."""
+
+    def files(self) -> Mapping[str, str]:
+        """The agent's files with their modes, as ``{"/var/opt/...": "0640"}``."""
 
     async def start_agent(self) -> None:
         """Start himds and return when it is ready."""
@@ -91,12 +191,18 @@ class MachineHost(Protocol):
     ) -> Completed:
         """Run a program of the agent on the machine, at a terminal when asked to."""
 
+    async def command(self, command: Sequence[str], *, limit: float) -> Completed:
+        """Run any program on the machine."""
+
     async def reside(self, command: Sequence[str], *, env: Mapping[str, str], limit: float) -> Completed:
         """Run any program so that it finds the agent's files at their documented absolute paths.
 
         Raises:
             BedError: this place cannot do that.
         """
+
+    async def fetch(self, url: str, headers: Mapping[str, str], query: Mapping[str, str]) -> httpx.Response:
+        """One GET by a program on the machine, with exactly these headers."""
 
     async def remove(self) -> None:
         """Stop everything on it."""
@@ -122,5 +228,22 @@ class Backend(Protocol):
             NotReadyError: it does not become ready.
         """
 
-    async def machine(self, name: str, config: Mapping[str, Any]) -> MachineHost:
-        """Make a machine with `config` as its localconfig.json; its agent is not running yet."""
+    def settings(self, env: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The localconfig.json that a machine here needs to find the control plane that `env` describes."""
+
+    async def machine(
+        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str]
+    ) -> MachineHost:
+        """Make a machine; its agent is not running yet.
+
+        Args:
+            name: how people call it.
+            config: its localconfig.json.
+            environment: more variables for its daemons and shells.
+        """
+
+    async def proxy(self, name: str, kind: ProxyKind) -> ProxyHost:
+        """Start an HTTP proxy that machines can reach and return when it is ready."""
+
+    async def close(self, *, keep: bool) -> None:
+        """Take away all that was made, stopped or not; with `keep`, leave it for a person to look at."""

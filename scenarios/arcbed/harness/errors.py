@@ -3,6 +3,7 @@
 Exception
  ├─ AssertionError
  │   └─ CheckError        a documented behaviour was not met: exit code 1
+ ├─ NotCoveredError       the place where the bed runs cannot do what a step needs: no verdict
  └─ BedError              the testbed itself did not work: exit code 2
      ├─ ProcessDiedError  a process of the bed ended without being asked to
      └─ NotReadyError     a process of the bed did not become ready in time
@@ -25,6 +26,10 @@ class CheckError(AssertionError):
         self.what = what
         self.expected = str(expected)
         self.actual = str(actual)
+
+
+class NotCoveredError(Exception):
+    """The place where the bed runs cannot do what a step needs; the message is the reason. No verdict."""
 
 
 class BedError(RuntimeError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,10 @@ import jwt
 from arcbed.harness import clock
 from arcbed.harness.arm import Principal
 from arcbed.harness.cloud import LOCATION, Cloud
-from arcbed.harness.contract import MachineHost
+from arcbed.harness.contract import Block, Cut, MachineHost, MachinePath, ProxyHost
 from arcbed.harness.errors import BedError
 from arcbed.harness.process import Completed
 from arcbed.harness.recorder import Recorder
-from arcbed_agent.host.layout import Layout
 
 COMMAND_SECONDS = 120.0
 HIDDEN = "***"
@@ -68,13 +68,13 @@ class Machine:
         return self.host.name
 
     @property
-    def root(self) -> Path:
+    def root(self) -> MachinePath:
         """Its file system, as this process sees it."""
         return self.host.root
 
-    def path(self, key: str) -> Path:
+    def path(self, key: str) -> MachinePath:
         """One of its documented paths, such as ``agent_config``; the keys are those of the agent's layout."""
-        return Layout(self.host.root)[key]
+        return self.host.path(key)
 
     # -- the agent -----------------------------------------------------------------------------------------
 
@@ -121,6 +121,12 @@ class Machine:
             BedError: the place where the bed runs cannot do that.
         """
         done = await self.host.reside(command, env={**self.environment, **(env or {})}, limit=limit)
+        self._record(done)
+        return done
+
+    async def command(self, *command: str, limit: float = COMMAND_SECONDS) -> Completed:
+        """Run any program on the machine, in no particular place."""
+        done = await self.host.command(command, limit=limit)
         self._record(done)
         return done
 
@@ -200,8 +206,7 @@ class Machine:
     async def local(self, url: str, headers: Mapping[str, str], **query: str) -> httpx.Response:
         """One GET to the local endpoint, with exactly these headers."""
         began = clock.monotonic()
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            answer = await client.get(url, params=query, headers=dict(headers))
+        answer = await self.host.fetch(url, headers, query)
         if self.recorder:
             self.recorder.event(
                 "http",
@@ -263,6 +268,86 @@ class Machine:
             **{"api-version": TOKEN_VERSION, "resource": resource},
         )
 
+    # -- its network -----------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def cut_off(self, kind: Cut = "unreachable") -> AsyncIterator[None]:
+        """Keep the machine from Azure for as long as the block lasts; see `arcbed.harness.contract.Cut`.
+
+        Raises:
+            NotCoveredError: machines have no network of their own here.
+        """
+        async with self.host.network.cut_off(kind), self._spoilt(f"cut off ({kind})"):
+            yield
+
+    @asynccontextmanager
+    async def blocked(self, *hosts: str, how: Block = "reset") -> AsyncIterator[None]:
+        """A firewall forbids TLS with `hosts`; ``*.`` at a start stands for everything below it.
+
+        Raises:
+            NotCoveredError: machines have no network of their own here.
+        """
+        async with AsyncExitStack() as blocks:
+            for host in hosts:
+                await blocks.enter_async_context(self.host.network.blocked(host, how))
+            await blocks.enter_async_context(self._spoilt(f"kept from {', '.join(hosts)} ({how})"))
+            yield
+
+    @asynccontextmanager
+    async def latency(self, milliseconds: int) -> AsyncIterator[None]:
+        """Every round trip to the control plane takes so much longer.
+
+        Raises:
+            NotCoveredError: machines have no network of their own here.
+        """
+        async with (
+            self.host.network.latency(milliseconds),
+            self._spoilt(f"slowed down by {milliseconds} ms"),
+        ):
+            yield
+
+    @asynccontextmanager
+    async def loss(self, percent: int) -> AsyncIterator[None]:
+        """So many of the packets to and from Azure are lost.
+
+        Raises:
+            NotCoveredError: machines have no network of their own here.
+        """
+        async with self.host.network.loss(percent), self._spoilt(f"losing {percent} % of its packets"):
+            yield
+
+    @asynccontextmanager
+    async def proxy_only(self, proxy: ProxyHost) -> AsyncIterator[None]:
+        """Nothing gets through but connections to `proxy`.
+
+        Raises:
+            NotCoveredError: machines have no network of their own here.
+        """
+        async with self.host.network.proxy_only(proxy), self._spoilt(f"kept to {proxy.url}"):
+            yield
+
+    @asynccontextmanager
+    async def https_only(self) -> AsyncIterator[None]:
+        """Nothing gets through but TCP to port 443.
+
+        Raises:
+            NotCoveredError: machines have no network of their own here.
+        """
+        async with self.host.network.https_only(), self._spoilt("kept to TCP port 443"):
+            yield
+
+    @asynccontextmanager
+    async def _spoilt(self, how: str) -> AsyncIterator[None]:
+        self._note(f"{self.name} is {how}")
+        try:
+            yield
+        finally:
+            self._note(f"{self.name} is no longer {how}")
+
+    def _note(self, title: str) -> None:
+        if self.recorder:
+            self.recorder.event("note", title)
+
     # -- its files -----------------------------------------------------------------------------------------
 
     def agent_config(self) -> dict[str, Any]:
@@ -283,12 +368,8 @@ class Machine:
         self.path("local_config").write_text(json.dumps(document, indent=2) + "\n")
 
     def files(self) -> dict[str, str]:
-        """Every file below the root with its mode, as ``{"/var/opt/...": "0640"}``."""
-        return {
-            Layout(self.root).shown(path): f"{path.stat().st_mode & 0o7777:04o}"
-            for path in sorted(self.root.rglob("*"))
-            if path.is_file()
-        }
+        """The agent's files with their modes, as ``{"/var/opt/...": "0640"}``."""
+        return dict(self.host.files())
 
     def _document(self, key: str) -> dict[str, Any]:
         path = self.path(key)

@@ -13,16 +13,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import httpx
+
 from arcbed.harness import clock, namespace, process
 from arcbed.harness.admin import Admin
-from arcbed.harness.contract import CloudOptions
-from arcbed.harness.errors import BedError, NotReadyError
+from arcbed.harness.contract import CloudOptions, Network, ProxyKind
+from arcbed.harness.errors import BedError, NotCoveredError, NotReadyError
 from arcbed.harness.process import Child, Completed
 from arcbed_agent.errors import AgentError
 from arcbed_agent.himds.client import HimdsClient
 from arcbed_agent.host.layout import Layout
 
 READY_SECONDS = 30.0
+#: What a story may need and does not find among processes, with the reason.
+LACKS: Mapping[str, str] = {
+    "network": "the processes of a bed share this computer's network, which a bed must leave alone",
+    "names": "there is no DNS for Azure's host names among processes; every service is on localhost",
+}
+RELAY = Path(__file__).with_name("relay.py")
 #: Variables that a process of a bed keeps: neither proxies nor anybody's Azure login may leak in.
 KEPT = (
     "PATH",
@@ -164,6 +172,11 @@ class ProcessCloud:
             await self._child.kill()
             self._child = None
 
+    @property
+    def admin(self) -> Admin:
+        """The testbed's own API of it."""
+        return Admin(self.state)
+
     def check(self) -> None:
         """Make sure that it runs.
 
@@ -181,8 +194,9 @@ class ProcessCloud:
 class ProcessMachine:
     """himds and azcmagent as child processes below a root folder."""
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, variables: Mapping[str, str]) -> None:
         self.name = name
+        self.variables = variables
         self.root = root
         self.layout = Layout(root)
         self.endpoint = ""
@@ -190,7 +204,28 @@ class ProcessMachine:
         self._output = root.with_suffix(".out")
 
     def _env(self) -> dict[str, str]:
-        return environment(ARC_ROOT=str(self.root))
+        return environment(ARC_ROOT=str(self.root), **self.variables)
+
+    @property
+    def network(self) -> Network:
+        """None of its own.
+
+        Raises:
+            NotCoveredError: always.
+        """
+        raise NotCoveredError(LACKS["network"])
+
+    def path(self, key: str) -> Path:
+        """One of its documented paths; the keys are those of the agent's layout."""
+        return self.layout[key]
+
+    def files(self) -> Mapping[str, str]:
+        """Every file below the root with its mode, as ``{"/var/opt/...": "0640"}``."""
+        return {
+            self.layout.shown(path): f"{path.stat().st_mode & 0o7777:04o}"
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file()
+        }
 
     async def start_agent(self) -> None:
         """Start himds and return when it answers on its socket."""
@@ -238,6 +273,15 @@ class ProcessMachine:
             terminal=terminal,
         )
 
+    async def command(self, command: Sequence[str], *, limit: float) -> Completed:
+        """Run any program; the machine is this computer."""
+        return await process.run(command, env=self._env(), limit=limit)
+
+    async def fetch(self, url: str, headers: Mapping[str, str], query: Mapping[str, str]) -> httpx.Response:
+        """One GET, with exactly these headers."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            return await client.get(url, params=query, headers=dict(headers))
+
     async def reside(self, command: Sequence[str], *, env: Mapping[str, str], limit: float) -> Completed:
         """Run any program with this machine's folder at /var/opt/azcmagent.
 
@@ -273,6 +317,34 @@ class ProcessMachine:
         )
 
 
+class ProcessProxy:
+    """An HTTP proxy as a child process on loopback."""
+
+    def __init__(self, name: str, kind: ProxyKind, log: Path) -> None:
+        self.url = ""
+        self._log = log
+        command = [sys.executable, "-I", "-S", str(RELAY), "proxy", "--kind", kind, "127.0.0.1", "0"]
+        self._child = Child(name, command, env=environment(), log=log)
+
+    async def start(self) -> None:
+        """Start it and return when it listens."""
+        await self._child.start()
+        await wait_ready(self._child, self._listens)
+
+    async def _listens(self) -> bool:
+        first = self._log.read_text().partition("\n")[0]
+        self.url = f"http://127.0.0.1:{first.rpartition(' ')[2]}"
+        return bool(first)
+
+    def requests(self) -> list[str]:
+        """What it was asked for so far, ``CONNECT host:443 200``."""
+        return self._log.read_text().splitlines()[1:]
+
+    async def stop(self) -> None:
+        """Stop it."""
+        await self._child.stop()
+
+
 class ProcessBackend:
     """Everything below one folder.
 
@@ -300,13 +372,28 @@ class ProcessBackend:
             raise
         return cloud
 
-    async def machine(self, name: str, config: Mapping[str, Any]) -> ProcessMachine:
+    def settings(self, env: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Every endpoint by its URL, and any free port for the local endpoint."""
+        return endpoints(env) | {"himds.port": 0}
+
+    async def proxy(self, name: str, kind: ProxyKind) -> ProcessProxy:
+        """Start an HTTP proxy on loopback and return when it is ready."""
+        proxy = ProcessProxy(name, kind, self.folder / f"{name}.log")
+        await proxy.start()
+        return proxy
+
+    async def close(self, *, keep: bool) -> None:
+        """Nothing: processes end with their handles or with this process, files with the folder."""
+
+    async def machine(
+        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str]
+    ) -> ProcessMachine:
         """Lay out a machine below `folder`; its agent is not running yet.
 
         Raises:
             BedError: the bed has a machine of that name.
         """
-        machine = ProcessMachine(name, self.folder / name)
+        machine = ProcessMachine(name, self.folder / name, environment)
         if machine.root.exists():
             raise BedError(f"the bed has a machine called {name} already")
         local = machine.layout["local_config"]
@@ -317,3 +404,16 @@ class ProcessBackend:
 
 def _texts(files: Mapping[str, Path]) -> dict[str, str]:
     return {name: path.read_text(errors="replace") for name, path in files.items() if path.is_file()}
+
+
+def endpoints(env: Mapping[str, Any]) -> dict[str, str]:
+    """The localconfig.json of a machine that has no DNS for Azure's names (docs/wire.md 2.2, 2.3)."""
+    arm = env["armEndpoint"]
+    return {
+        "endpoints.arm": arm,
+        "endpoints.login": env["authority"],
+        "endpoints.his": f"{arm}/his",
+        "endpoints.gas": f"{arm}/gas",
+        "endpoints.gns": f"{arm}/gns",
+        "tls.caBundle": env["caFile"],
+    }

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from arcbed.harness import clauses, clock
-from arcbed.harness.errors import BedError, CheckError
+from arcbed.harness.errors import BedError, CheckError, NotCoveredError
 
-Outcome = Literal["passed", "failed", "broken", "running"]
+Outcome = Literal["passed", "not covered", "failed", "broken", "running"]
 EventKind = Literal["command", "http", "note"]
 
 
@@ -72,10 +72,10 @@ class StoryRun:
     attachments: list[Attachment] = field(default_factory=list)
 
     def clauses(self) -> dict[str, Outcome]:
-        """Each clause that was exercised, with its worst outcome."""
+        """Each clause that was exercised, with its worst outcome; what was not covered is not among them."""
         found: dict[str, Outcome] = {}
         for step in self.steps:
-            for clause in step.clauses:
+            for clause in step.clauses if step.outcome != "not covered" else ():
                 if found.get(clause, "passed") == "passed":
                     found[clause] = step.outcome
         return found
@@ -165,5 +165,7 @@ class Recorder:
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    """Whether `error` speaks about the product (failed) or about the bed (broken)."""
+    """Whether `error` speaks about the product (failed), the bed (broken), or neither (not covered)."""
+    if isinstance(error, NotCoveredError):
+        return "not covered"
     return "failed" if isinstance(error, CheckError | AssertionError) else "broken"

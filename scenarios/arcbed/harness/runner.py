@@ -11,19 +11,21 @@ from pathlib import Path
 from arcbed.harness import clock
 from arcbed.harness.bed import Bed
 from arcbed.harness.errors import BedError, CheckError
+from arcbed.harness.places import PROCESS, Place
 from arcbed.harness.recorder import Observer, Outcome, Recorder, StoryRun, outcome_of
 from arcbed.harness.scenario import Scenario
 
-EXIT_CODES: dict[Outcome, int] = {"passed": 0, "failed": 1, "broken": 2, "running": 2}
+EXIT_CODES: dict[Outcome, int] = {"passed": 0, "not covered": 0, "failed": 1, "broken": 2, "running": 2}
 
 
 @dataclass
 class Run:
-    """Stories that were run together."""
+    """Stories that were run together, on beds of one kind."""
 
     seed: str
     began: str
     stories: list[StoryRun] = field(default_factory=list)
+    place: str = PROCESS.name
 
     @property
     def exit_code(self) -> int:
@@ -46,6 +48,7 @@ async def run(
     seed: str,
     observers: Iterable[Observer] = (),
     folder: Path | None = None,
+    place: Place = PROCESS,
 ) -> Run:
     """Run `scenarios` in order, each on a bed of its own.
 
@@ -54,27 +57,39 @@ async def run(
         seed: of the ids of every bed.
         observers: told what happens while it happens.
         folder: where the beds are left behind; None deletes them.
+        place: what the beds are made of.
     """
-    result = Run(seed, stamp())
+    result = Run(seed, stamp(), place=place.name)
     watching = tuple(observers)
     for one in scenarios:
-        place = None
+        left = None
         if folder is not None:
-            place = folder / one.name.replace("/", "-")
-            place.mkdir(parents=True)
-        result.stories.append(await run_one(one, seed=seed, observers=watching, folder=place))
+            left = folder / one.name.replace("/", "-")
+            left.mkdir(parents=True)
+        result.stories.append(await run_one(one, seed=seed, observers=watching, folder=left, place=place))
     return result
 
 
 async def run_one(
-    scenario: Scenario, *, seed: str, observers: Iterable[Observer] = (), folder: Path | None = None
+    scenario: Scenario,
+    *,
+    seed: str,
+    observers: Iterable[Observer] = (),
+    folder: Path | None = None,
+    place: Place = PROCESS,
 ) -> StoryRun:
-    """Run one scenario; what goes wrong ends up in the result, only cancellation goes on up."""
+    """Run one scenario; what goes wrong ends up in the result, only cancellation goes on up.
+
+    A scenario that needs what `place` lacks is not run, and not covered.
+    """
     story = StoryRun(scenario.name, scenario.title, scenario.about, stamp())
     recorder = Recorder(story, observers)
     recorder.began()
+    if lacking := [place.lacks[need] for need in scenario.needs if need in place.lacks]:
+        recorder.ended("not covered", lacking[0])
+        return story
     options = dataclasses.replace(scenario.options, seed=seed)
-    bed = Bed(options, recorder=recorder, folder=folder)
+    bed = Bed(options, recorder=recorder, folder=folder, place=place)
     outcome: Outcome | None = None
     error = "interrupted"
     try:

@@ -27,6 +27,7 @@ class Scenario:
         title: one line.
         about: what a reader wants to know before it runs.
         options: the control plane it needs.
+        needs: what the place must have, see `arcbed.harness.places.Place.lacks`; elsewhere it is not covered.
         story: the function.
     """
 
@@ -35,9 +36,12 @@ class Scenario:
     about: str
     options: CloudOptions
     story: Story
+    needs: tuple[str, ...] = ()
 
 
-def scenario(title: str, *, options: CloudOptions | None = None) -> Callable[[Story], Scenario]:
+def scenario(
+    title: str, *, options: CloudOptions | None = None, needs: tuple[str, ...] = ()
+) -> Callable[[Story], Scenario]:
     """Declare a story; its name is that of its module, its docstring is shown in reports."""
 
     def declare(story: Story) -> Scenario:
@@ -47,6 +51,7 @@ def scenario(title: str, *, options: CloudOptions | None = None) -> Callable[[St
             title=title,
             about=inspect.getdoc(story) or "",
             options=options or CloudOptions(),
+            needs=needs,
             story=story,
         )
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import os
-import platform
 import re
-import socket
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +80,10 @@ async def is_refused(bed: Bed, web: Machine) -> None:
         exited(await web.connect(principal=forged), 41, "AZCM0041", "AADSTS7000215")
 
     async with bed.step("Refused: an endpoint cannot be reached", ["onboarding.endpoint-unreachable"]):
+        before = web.local_config().get("endpoints.gas")
         web.set_local_config(endpoints__gas=CLOSED)
         exited(await web.connect(), 26, "AZCM0026", "required endpoints unavailable", CLOSED)
-        web.set_local_config(endpoints__gas=f"{cloud.env['armEndpoint']}/gas")
+        web.set_local_config(endpoints__gas=before)
 
     async with bed.step("Nothing is left of all that", ["onboarding.nothing-left-by-failure"]):
         equal("machines in the resource group", await machines(bed), [])
@@ -157,14 +156,15 @@ async def reports_what_it_is(bed: Bed, web: Machine) -> None:
         properties = (await arm_view(bed, web))["properties"]
         equal("osName", properties["osName"], "linux")
         equal("osType", properties["osType"], "linux")
-        equal("osVersion", properties["osVersion"], platform.release())
-        equal("osSku", properties["osSku"], platform.freedesktop_os_release()["PRETTY_NAME"])
-        equal("computerName", properties["osProfile"]["computerName"], socket.gethostname())
+        equal("osVersion", properties["osVersion"], await printed(web, "uname", "-r"))
+        equal("osSku", properties["osSku"], pretty_name(await printed(web, "cat", "/etc/os-release")))
+        equal("computerName", properties["osProfile"]["computerName"], await printed(web, "uname", "-n"))
 
     async with bed.step("The hardware is this machine's", ["metadata.hardware"]):
         detected = (await arm_view(bed, web))["properties"]["detectedProperties"]
-        equal("logicalCoreCount", detected["logicalCoreCount"], str(os.cpu_count()))
-        equal("totalPhysicalMemoryInBytes", detected["totalPhysicalMemoryInBytes"], str(memory_bytes()))
+        equal("logicalCoreCount", detected["logicalCoreCount"], await printed(web, "nproc", "--all"))
+        memory = memory_bytes(await printed(web, "cat", "/proc/meminfo"))
+        equal("totalPhysicalMemoryInBytes", detected["totalPhysicalMemoryInBytes"], str(memory))
 
 
 async def follows_its_tags(bed: Bed, web: Machine) -> None:
@@ -284,7 +284,7 @@ async def leaves(bed: Bed, web: Machine) -> None:
         equal("connection data", web.agent_config(), {})
         true("there is no key", not web.path("machine_key").exists())
         true("there is no certificate", not web.path("machine_certificate").exists())
-        true("local settings are kept", web.local_config().get("endpoints.arm"))
+        true("local settings are kept", web.local_config().get("himds.heartbeatSeconds"))
         for log in ("himds_log", "cli_log"):
             true(f"{web.path(log).name} is kept", web.path(log).is_file())
         equal("status", (await web.show())["status"], "Disconnected")
@@ -325,9 +325,22 @@ def tags_of(compute: dict[str, Any]) -> dict[str, str]:
     return {item["name"]: item["value"] for item in compute["tagsList"]}
 
 
-def memory_bytes() -> int:
+async def printed(machine: Machine, *command: str) -> str:
+    """What a program on the machine prints, without the end of its last line."""
+    done = await machine.command(*command)
+    exited(done, 0)
+    return done.stdout.strip()
+
+
+def pretty_name(release: str) -> str:
+    """PRETTY_NAME of an os-release file."""
+    found = re.search(r"^PRETTY_NAME=(.*)$", release, re.MULTILINE)
+    return "".join(shlex.split(found[1])) if found else ""
+
+
+def memory_bytes(meminfo: str) -> int:
     """MemTotal of /proc/meminfo."""
-    line = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    line = re.search(r"^MemTotal:\s+(\d+) kB", meminfo, re.MULTILINE)
     if line is None:
         raise CheckError("/proc/meminfo", "to have MemTotal", "nothing of the kind")
     return int(line[1]) * 1024

@@ -10,7 +10,11 @@ import certifi
 import pytest
 
 from arcbed.harness import Bed, CloudOptions, Completed, NotReadyError, ProcessDiedError
+from arcbed.harness.admin import Admin
+from arcbed.harness.errors import NotCoveredError
+from arcbed.harness.process_backend import endpoints
 from arcbed.harness.recorder import Recorder, StoryRun
+from arcbed_agent.host.layout import Layout
 
 ENV: dict[str, Any] = {
     "armEndpoint": "https://localhost:9",
@@ -34,6 +38,17 @@ class PaperHost:
         self.dead = False
         self.exit_code = 0
         self.endpoint = "http://localhost:9"
+        self.admin = Admin(folder)
+
+    @property
+    def network(self) -> object:
+        raise NotCoveredError("paper has no network")
+
+    def path(self, key: str) -> Path:
+        return Layout(self.root)[key]
+
+    def files(self) -> Mapping[str, str]:
+        return {"/etc/paper": "0644"}
 
     def note(self, what: str) -> None:
         self.notes.append(f"{self.name} {what}")
@@ -94,7 +109,15 @@ class PaperBackend:
         self.notes.append(f"cloud up, seed {options.seed}")
         return PaperHost("cloud", self.folder, self.notes)
 
-    async def machine(self, name: str, config: Mapping[str, Any]) -> PaperHost:
+    def settings(self, env: Mapping[str, Any]) -> Mapping[str, Any]:
+        return endpoints(env) | {"himds.port": 0}
+
+    async def close(self, *, keep: bool) -> None:
+        pass
+
+    async def machine(
+        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str]
+    ) -> PaperHost:
         self.configs[name] = config
         root = self.folder / name
         root.mkdir()

@@ -93,3 +93,15 @@ def test_time_line_has_few_labels_within_the_story(seconds):
     assert labels[0] == 0
     assert labels[-1] <= seconds
     assert len(labels) <= 7 or seconds > 3600
+
+
+def test_what_is_not_covered_is_neither_passed_nor_failed_in_any_report():
+    story = StoryRun("x", "x", "", "2022-03-03T10:00:00Z", 1.0, "passed")
+    story.steps = [Step("cut", ("onboarding.success",), 0.0, 1.0, "not covered", "no network here")]
+    run = Run("1", "2022-03-03T10:00:00Z", [story], place="process")
+
+    suite = ET.fromstring(junit.render(run))[0]
+    assert [suite.get(count) for count in ("tests", "failures", "errors", "skipped")] == ["1", "0", "0", "1"]
+    assert suite.find("testcase/skipped").get("message") == "no network here"
+    assert {row.outcome for row in html.clause_rows(run)} == {"not covered"}
+    assert "no network here" in html.render(run)

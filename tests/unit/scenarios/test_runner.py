@@ -8,6 +8,7 @@ import pytest
 
 from arcbed.harness import Bed, CheckError, CloudOptions, runner
 from arcbed.harness.checks import equal
+from arcbed.harness.places import Place
 from arcbed.harness.scenario import Scenario
 
 CLAUSE = "onboarding.success"
@@ -210,3 +211,37 @@ async def test_secrets_of_a_command_are_kept_off_the_record(bed, recorder):
     record = repr(recorder.story)
     assert "--service-principal-secret '***'" in record.replace("\\", "")
     assert "b-secret" not in record
+
+
+async def test_step_that_the_place_cannot_do_is_not_covered_and_the_story_goes_on(on_paper):
+    async def story(bed):
+        machine = await bed.machine("a")
+        async with bed.step("cut", [CLAUSE]), machine.cut_off():
+            raise AssertionError("must not run")
+        async with bed.step("after"):
+            equal("one", 1, 1)
+
+    told = await tell(story)
+
+    assert [(step.outcome, step.error) for step in told.steps] == [
+        ("not covered", "paper has no network"),
+        ("passed", ""),
+    ]
+    assert told.outcome == "passed"
+    assert told.clauses() == {}
+
+
+async def test_story_that_needs_what_the_place_lacks_is_not_run(on_paper):
+    async def story(bed):
+        raise AssertionError("must not run")
+
+    place = Place("paper", lambda _folder: on_paper, {"network": "paper has no network"})
+    told = await runner.run_one(
+        Scenario(name="n", title="", about="", options=CloudOptions(), story=story, needs=("network",)),
+        seed="7",
+        place=place,
+    )
+
+    assert (told.outcome, told.error) == ("not covered", "paper has no network")
+    assert on_paper.notes == []
+    assert runner.Run("7", "", [told]).exit_code == 0

@@ -13,7 +13,13 @@ from arcbed.harness.clauses import Clause, catalogue
 from arcbed.harness.recorder import StoryRun
 from arcbed.harness.runner import Run
 
-WORDS = {"passed": "passed", "failed": "failed", "broken": "bed broke", "running": "not finished"}
+WORDS = {
+    "passed": "passed",
+    "not covered": "not covered here",
+    "failed": "failed",
+    "broken": "bed broke",
+    "running": "not finished",
+}
 TICKS = 6
 
 
@@ -44,6 +50,7 @@ def render(run: Run) -> str:
             version=__version__,
             seconds=sum(story.seconds for story in run.stories),
             ticks=ticks,
+            skipped=sum(story.outcome == "not covered" for story in run.stories),
             passed=sum(story.outcome == "passed" for story in run.stories),
             steps=sum(len(story.steps) for story in run.stories),
             calls=sum(len(step.events) for story in run.stories for step in story.steps),

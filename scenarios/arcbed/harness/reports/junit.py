@@ -10,7 +10,7 @@ from arcbed.harness.runner import Run
 
 #: What XML 1.0 cannot hold.
 UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-TAGS = {"failed": "failure", "broken": "error", "running": "error"}
+TAGS = {"failed": "failure", "broken": "error", "running": "error", "not covered": "skipped"}
 
 
 def render(run: Run) -> bytes:
@@ -19,7 +19,7 @@ def render(run: Run) -> bytes:
     for story in run.stories:
         _suite(root, run, story)
     suites = list(root)
-    for total in ("tests", "failures", "errors"):
+    for total in ("tests", "failures", "errors", "skipped"):
         root.set(total, str(sum(int(suite.get(total, "0")) for suite in suites)))
     root.set("time", f"{sum(story.seconds for story in run.stories):.3f}")
     ET.indent(root)
@@ -37,7 +37,7 @@ def _suite(root: ET.Element, run: Run, story: StoryRun) -> None:
         tests=str(len(steps)),
         failures=str(outcomes.count("failed")),
         errors=str(len([outcome for outcome in outcomes if TAGS.get(outcome) == "error"])),
-        skipped="0",
+        skipped=str(outcomes.count("not covered")),
         time=f"{story.seconds:.3f}",
         timestamp=story.began.removesuffix("Z"),
     )
@@ -49,7 +49,9 @@ def _suite(root: ET.Element, run: Run, story: StoryRun) -> None:
 
 def _outside(story: StoryRun) -> list[Step]:
     """A stand-in step for what went wrong outside every step."""
-    if story.outcome == "passed" or any(step.outcome != "passed" for step in story.steps):
+    if story.outcome == "passed" or any(
+        TAGS.get(step.outcome) not in {None, "skipped"} for step in story.steps
+    ):
         return []
     return [Step("outside the steps", (), story.seconds, 0.0, story.outcome, story.error)]
 

@@ -1,0 +1,1 @@
+"""Beds made of containers: real host names, real networks, real cuts."""

@@ -1,0 +1,186 @@
+"""TCP between two ends, with something done to it on the way: an HTTP proxy, or a line that takes longer.
+
+    python relay.py proxy [--kind KIND] ADDRESS PORT
+    python relay.py delay [--mark MARK] ADDRESS PORT TARGET TARGET_PORT MILLISECONDS
+
+The first line of output is ``listening on PORT``; a proxy then writes a line for each request. Runs isolated,
+in containers too, so its imports stay in the standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+CHUNK = 65_536
+HEAD_LIMIT = 16_384
+HEAD_SECONDS = 30.0
+#: Where a Log Analytics gateway lets its clients go. Source: the article "Connect computers without internet
+#: access by using the Log Analytics gateway in Azure Monitor".
+GATEWAY_HOSTS = (
+    ".ods.opinsights.azure.com",
+    ".oms.opinsights.azure.com",
+    ".azure-automation.net",
+    ".blob.core.windows.net",
+)
+
+Pass = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def said(line: str) -> None:
+    """Tell whoever reads the log."""
+    print(line, flush=True)
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Everything that comes, until it ends."""
+    while data := await reader.read(CHUNK):
+        writer.write(data)
+        await writer.drain()
+
+
+def later(seconds: float) -> Pass:
+    """A way that takes `seconds`; order is kept, and so is the rate."""
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        arrived = loop.create_future()
+        while data := await reader.read(CHUNK):
+            loop.call_later(seconds, writer.write, data)
+        loop.call_later(seconds, arrived.set_result, None)
+        await arrived
+        await writer.drain()
+
+    return slow
+
+
+async def join(
+    left: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    right: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    way: Pass = copy,
+) -> None:
+    """Pass everything both ways until both ends are done; a broken end breaks the other."""
+
+    async def one_way(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await way(reader, writer)
+        if writer.can_write_eof():
+            writer.write_eof()
+
+    try:
+        with suppress(OSError):
+            await asyncio.gather(one_way(left[0], right[1]), one_way(right[0], left[1]))
+    finally:
+        left[1].close()
+        right[1].close()
+
+
+# -- a proxy -------------------------------------------------------------------------------------------------
+
+
+def allowed(kind: str, host: str) -> bool:
+    """Whether a proxy of `kind` connects to `host`."""
+    return kind == "forward" or host.lower().endswith(GATEWAY_HOSTS)
+
+
+async def tunnel(kind: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one client: CONNECT is what the agent uses, anything else is not allowed."""
+    try:
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HEAD_SECONDS)
+        method, target, _ = head.decode("latin-1").split("\r\n", 1)[0].split(" ", 2)
+        status, upstream = await _opened(kind, method, target)
+    except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, OSError):
+        writer.close()
+        return
+    said(f"{method} {target} {status.split(' ')[0]}")
+    if upstream is None:
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        with suppress(OSError):
+            await writer.drain()
+        writer.close()
+        return
+    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    await join((reader, writer), upstream)
+
+
+async def _opened(
+    kind: str, method: str, target: str
+) -> tuple[str, tuple[asyncio.StreamReader, asyncio.StreamWriter] | None]:
+    host, _, port = target.rpartition(":")
+    if method != "CONNECT":
+        return "405 Method Not Allowed", None
+    if not allowed(kind, host):
+        return "403 Forbidden", None
+    try:
+        return "200 OK", await asyncio.open_connection(host.strip("[]"), int(port))
+    except OSError:
+        return "502 Bad Gateway", None
+
+
+async def proxy(options: argparse.Namespace) -> None:
+    """Serve as a proxy for ever."""
+    server = await asyncio.start_server(
+        lambda reader, writer: tunnel(options.kind, reader, writer),
+        options.address,
+        options.port,
+        limit=HEAD_LIMIT,
+    )
+    said(f"listening on {server.sockets[0].getsockname()[1]}")
+    await server.serve_forever()
+
+
+# -- a longer line -------------------------------------------------------------------------------------------
+
+
+async def delay(options: argparse.Namespace) -> None:
+    """Serve as a longer line for ever; what it opens carries a mark by which packet filters know it."""
+    seconds = options.milliseconds / 2_000
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        beyond = socket.socket()
+        beyond.setblocking(False)
+        if options.mark:
+            beyond.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, options.mark)
+        try:
+            await asyncio.get_running_loop().sock_connect(beyond, (options.target, options.target_port))
+            upstream = await asyncio.open_connection(sock=beyond)
+        except OSError:
+            beyond.close()
+            writer.close()
+            return
+        await join((reader, writer), upstream, later(seconds))
+
+    server = await asyncio.start_server(carry, options.address, options.port)
+    said(f"listening on {server.sockets[0].getsockname()[1]}")
+    await server.serve_forever()
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    tasks = parser.add_subparsers(dest="task", required=True)
+    for name in ("proxy", "delay"):
+        task = tasks.add_parser(name)
+        task.add_argument("address")
+        task.add_argument("port", type=int)
+        if name == "proxy":
+            task.add_argument("--kind", choices=("forward", "log-analytics-gateway"), default="forward")
+            continue
+        task.add_argument("target")
+        task.add_argument("target_port", type=int)
+        task.add_argument("milliseconds", type=float)
+        task.add_argument("--mark", type=int, default=0)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Entry point."""
+    options = parsed()
+    with suppress(KeyboardInterrupt):
+        asyncio.run({"proxy": proxy, "delay": delay}[options.task](options))
+
+
+if __name__ == "__main__":
+    main()
