@@ -140,19 +140,26 @@ class ArmFront:
         headers += self._throttle.count(route.subscription or "", caller.object_id, call.method, call.path)
         request = self._request(call, caller, route, plan, version)
         logged = call.method in _WRITES and plan.verb.logged and route.subscription is not None
-        try:
-            response = await self._handle(call, receive, route, plan.verb, request)
-        except ArmError as error:
-            if logged:
-                await self._log_activity(request, error.status)
-            raise
-        if logged:
-            await self._log_activity(request, response.status)
+        handle = self._write if logged else self._handle
+        response = await handle(call, receive, route, plan.verb, request)
         if response.headers:
             headers += wire.encoded(response.headers.items())
         if call.method == "HEAD" and response.status == 200 and route.on is On.ITEM:
             return 204, b""
         return response.status, response.content()
+
+    async def _write(
+        self, call: Call, receive: wire.Receive, route: Route, verb: Verb, request: ArmRequest
+    ) -> ArmResponse:
+        """Handle a write and log it: one commit holds both, and comes before the answer."""
+        async with self._plane.store.together():
+            try:
+                response = await self._handle(call, receive, route, verb, request)
+            except ArmError as error:
+                await self._log_activity(request, error.status)
+                raise
+            await self._log_activity(request, response.status)
+        return response
 
     async def _handle(
         self, call: Call, receive: wire.Receive, route: Route, verb: Verb, request: ArmRequest

@@ -7,6 +7,7 @@ Sources: Microsoft's articles "Use tags to organize your Azure resources", "Reso
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from arcbed_cloud.arm.errors import ArmError, invalid_content
@@ -130,6 +131,11 @@ def normalised(location: str) -> str:
     return location.replace(" ", "").lower()
 
 
+@lru_cache(maxsize=64)
+def _names(locations: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(normalised(place) for place in locations)
+
+
 def location(value: Any, resource_type: ResourceType) -> str:
     """The ``location`` of a tracked resource's body, normalised.
 
@@ -141,7 +147,7 @@ def location(value: Any, resource_type: ResourceType) -> str:
     if not isinstance(value, str):
         raise invalid_content("'location' must be a string")
     name = normalised(value)
-    known = [normalised(place) for place in resource_type.locations]
+    known = _names(tuple(resource_type.locations))
     if known and name not in known:
         raise ArmError(
             400,

@@ -58,8 +58,8 @@ class Unit(Protocol):
     def delete(self, table: str, key: str) -> None:
         """Delete a row; a missing one is fine."""
 
-    def append(self, table: str, document: Document, *, kind: str = "", scope: str = "") -> None:
-        """Add to a journal table, whose keys ascend by themselves."""
+    def append(self, table: str, document: Document | bytes, *, kind: str = "", scope: str = "") -> None:
+        """Add to a journal table, whose keys ascend by themselves. `document` may be ready JSON."""
 
     @property
     def changes(self) -> Sequence[Change]:
@@ -80,6 +80,13 @@ class Store(Protocol):
 
     def unit(self) -> AbstractAsyncContextManager[Unit]:
         """A unit of work; an exception inside it writes nothing."""
+
+    def together(self) -> AbstractAsyncContextManager[None]:
+        """Units that the current task leaves inside this block are durable when the block has been left.
+
+        They are in memory at once, as ever. So a request's units share one commit; what must not be said
+        before it belongs behind the block.
+        """
 
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None:
         """Call `listener` with the changes of every unit, also those of another process. Caches hang here."""

@@ -1,6 +1,7 @@
 """The embedded store: one SQLite file in WAL mode, one writer, rows mirrored in memory.
 
-Units that finish in the same turn of the event loop share one commit. With ``synchronous=NORMAL`` a commit is
+Units that finish in the same turn of the event loop share one commit, and within it each row is written once,
+as the last of them left it. With ``synchronous=NORMAL`` a commit is
 in the kernel's hands before it is acknowledged, so it survives the death of the process;
 ``durability="full"`` adds an fsync for the loss of power.
 """
@@ -9,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 import orjson
@@ -23,6 +24,13 @@ from arcbed_cloud.store.mirror import Mirror
 
 TABLES = ("resources", "heartbeats", "identities", "principals", "grants", "operations", "meta")
 JOURNALS = ("activity", "his_log")
+_APPEND = {table: f"INSERT INTO {table} (kind, scope, body) VALUES (?, ?, ?)" for table in JOURNALS}  # noqa: S608
+_DELETE = {table: f"DELETE FROM {table} WHERE key = ?" for table in TABLES}  # noqa: S608
+_PUT = {
+    table: f"INSERT INTO {table} (key, kind, scope, body) VALUES (?, ?, ?, ?) ON CONFLICT (key) "  # noqa: S608
+    "DO UPDATE SET kind = excluded.kind, scope = excluded.scope, body = excluded.body"
+    for table in TABLES
+}
 FEED_ROWS = 10_000
 # An entry of the feed that stands for a whole new state.
 EVERYTHING = "*"
@@ -42,14 +50,63 @@ class SqliteUnit:
         """Delete a row; a missing one is fine."""
         self._changes.append(Change(table, key, None))
 
-    def append(self, table: str, document: Document, *, kind: str = "", scope: str = "") -> None:
+    def append(self, table: str, document: Document | bytes, *, kind: str = "", scope: str = "") -> None:
         """Add to a journal table."""
-        self._changes.append(Change(table, "", Row("", kind, scope, orjson.dumps(document))))
+        body = document if isinstance(document, bytes) else orjson.dumps(document)
+        self._changes.append(Change(table, "", Row("", kind, scope, body)))
 
     @property
     def changes(self) -> Sequence[Change]:
         """What this unit wrote."""
         return self._changes
+
+
+class _Work:
+    """The block of one unit. A class, as generators would cost more than what small units do."""
+
+    __slots__ = ("_store", "_unit")
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._unit = SqliteUnit()
+
+    async def __aenter__(self) -> SqliteUnit:
+        return self._unit
+
+    async def __aexit__(self, kind: object, _error: object, _trace: object) -> None:
+        if kind is None and self._unit.changes:
+            done = self._store._take(self._unit)
+            if done is not None:
+                await done
+
+
+class _Together:
+    """The block in which a task's units are waited for at the end; an inner one leaves that to the outer."""
+
+    __slots__ = ("_store", "_task")
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._task: asyncio.Task[Any] | None = None
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        if task is not None and task not in self._store._together:
+            self._task = task
+            self._store._together[task] = []
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._task is None:
+            return
+        # Also after an error: what was written before it counts as it does without the block.
+        failed: Exception | None = None
+        for done in self._store._together.pop(self._task):
+            try:
+                await done
+            except Exception as error:  # noqa: BLE001 - raised below, once every unit has been heard of
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
 
 class SqliteStore:
@@ -77,6 +134,7 @@ class SqliteStore:
         self._db.executescript((files("arcbed_cloud.store") / "schema.sql").read_text())
         self._listeners: list[Callable[[Sequence[Change]], None]] = []
         self._pending: list[tuple[SqliteUnit, list[tuple[Change, Row | None]], asyncio.Future[None]]] = []
+        self._together: dict[asyncio.Task[Any], list[asyncio.Future[None]]] = {}
         self._trims: dict[str, int] = {}
         self._mirrors: dict[str, Mirror] = {}
         self._seen = 0
@@ -113,13 +171,16 @@ class SqliteStore:
 
     # -- writing -------------------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def unit(self) -> AsyncIterator[SqliteUnit]:
+    def unit(self) -> AbstractAsyncContextManager[SqliteUnit]:
         """A unit of work, durable when the block has been left."""
-        unit = SqliteUnit()
-        yield unit
-        if not unit.changes:
-            return
+        return _Work(self)
+
+    def together(self) -> AbstractAsyncContextManager[None]:
+        """Let this task's units inside the block become durable by its end, instead of each by its own."""
+        return _Together(self)
+
+    def _take(self, unit: SqliteUnit) -> asyncio.Future[None] | None:
+        """Apply a finished unit in memory and queue it; what to wait for, unless `together` does."""
         undo = [(change, self._apply(change)) for change in unit.changes]
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
@@ -127,7 +188,11 @@ class SqliteStore:
             loop.call_soon(self._flush)
         self._pending.append((unit, undo, done))
         self._tell(unit.changes)
-        await done
+        task = asyncio.current_task() if self._together else None
+        if task is None or task not in self._together:
+            return done
+        self._together[task].append(done)
+        return None
 
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None:
         """Call `listener` with the changes of every unit."""
@@ -165,8 +230,7 @@ class SqliteStore:
         try:
             if self._shared:
                 self._meet_others(changes)
-            for change in changes:
-                self._write(change)
+            self._write(changes)
             if self._shared:
                 self._after_own_changes()
             for table, keep in self._trims.items():
@@ -181,26 +245,28 @@ class SqliteStore:
                 db.execute("ROLLBACK")
             raise
 
-    def _write(self, change: Change) -> None:
-        table, row = change.table, change.row
-        if table in JOURNALS:
-            if row is not None:
-                self._db.execute(
-                    f"INSERT INTO {table} (kind, scope, body) VALUES (?, ?, ?)",  # noqa: S608
-                    (row.kind, row.scope, row.body),
-                )
-            return
-        if row is None:
-            self._db.execute(f"DELETE FROM {table} WHERE key = ?", (change.key,))  # noqa: S608
-        else:
-            self._db.execute(
-                f"INSERT INTO {table} (key, kind, scope, body) VALUES (?, ?, ?, ?) "  # noqa: S608
-                "ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, scope = excluded.scope, body = "
-                "excluded.body",
-                (row.key, row.kind, row.scope, row.body),
+    def _write(self, changes: Sequence[Change]) -> None:
+        """Each table's rows in one statement: what costs is the statements, not the rows."""
+        added: dict[str, list[tuple[str, str, bytes]]] = {}
+        put: dict[str, dict[str, Row | None]] = {}
+        for change in changes:
+            table, row = change.table, change.row
+            if table not in JOURNALS:
+                put.setdefault(table, {})[change.key] = row
+            elif row is not None:
+                added.setdefault(table, []).append((row.kind, row.scope, row.body))
+        for table, entries in added.items():
+            self._db.executemany(_APPEND[table], entries)
+        for table, rows in put.items():
+            self._db.executemany(
+                _PUT[table], [(row.key, row.kind, row.scope, row.body) for row in rows.values() if row]
             )
-        if self._shared:
-            self._db.execute("INSERT INTO changes (tbl, key) VALUES (?, ?)", (table, change.key))
+            if gone := [(key,) for key, row in rows.items() if row is None]:
+                self._db.executemany(_DELETE[table], gone)
+            if self._shared:
+                self._db.executemany(
+                    "INSERT INTO changes (tbl, key) VALUES (?, ?)", [(table, key) for key in rows]
+                )
 
     def _undo(self, undo: Sequence[tuple[Change, Row | None]]) -> None:
         if self._shared:

@@ -46,6 +46,17 @@ async def test_write_leaves_a_begin_and_an_end_newest_first(arm: Arm) -> None:
     assert (begin["operationId"], begin["eventDataId"] != end["eventDataId"]) == (end["operationId"], True)
 
 
+async def test_write_and_its_events_are_one_commit(arm: Arm) -> None:
+    await arm.register()
+    await arm.group()
+    commits: list[str] = []
+    arm.front._plane.store._db.set_trace_callback(commits.append)
+    assert (await arm.widget()).status_code == 201
+    assert commits.count("COMMIT") == 1
+    assert sum("INTO activity" in sql for sql in commits) == 2
+    assert sum("INTO resources" in sql for sql in commits) == 1
+
+
 async def test_reads_leave_nothing_and_refused_writes_a_failure(arm: Arm) -> None:
     await arm.group()
     before = len(await events(arm))

@@ -112,6 +112,66 @@ async def test_units_of_one_turn_share_a_commit(store: SqliteStore) -> None:
     assert len(store.rows("resources")) == 50
 
 
+async def test_units_of_a_task_together_share_a_commit_and_are_durable_behind_the_block(
+    store: SqliteStore, path: Path
+) -> None:
+    commits: list[str] = []
+    store._db.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+    async with store.together():
+        await put(store, "a", 1)
+        assert (value(store, "a"), commits) == (1, [])
+        async with store.together(), store.unit() as unit:
+            unit.put("resources", "a", {"value": 2}, kind="k", scope="s")
+            unit.append("activity", b'{"value":3}')
+        assert commits == []
+    assert len(commits) == 1
+    other = SqliteStore(path)
+    assert (value(other, "a"), other.tail("activity")[0].document) == (2, {"value": 3})
+    other.close()
+
+
+async def test_error_behind_a_unit_of_a_block_leaves_it_durable(store: SqliteStore, path: Path) -> None:
+    with pytest.raises(LookupError):
+        async with store.together():
+            await put(store, "a", 1)
+            raise LookupError
+    other = SqliteStore(path)
+    assert value(other, "a") == 1
+    other.close()
+
+
+async def test_failed_commit_of_a_block_is_reported_at_its_end(store: SqliteStore) -> None:
+    store._db.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON heartbeats BEGIN SELECT raise(ABORT, 'full'); END"
+    )
+
+    async def write() -> None:
+        async with store.together():
+            await put(store, "h", 1, table="heartbeats")
+            await put(store, "a", 1)
+
+    with pytest.raises(sqlite3.Error, match="full"):
+        await write()
+    assert (value(store, "h", "heartbeats"), value(store, "a")) == (None, None)
+
+
+async def test_block_waits_for_its_own_task_only(store: SqliteStore) -> None:
+    """A task that the block's task has started waits for its units by itself."""
+    order: list[str] = []
+    store._db.set_trace_callback(lambda sql: order.append(sql) if sql == "COMMIT" else None)
+
+    async def other() -> None:
+        await put(store, "b", 1)
+        order.append("other")
+
+    async with store.together():
+        task = asyncio.ensure_future(other())
+        await turn()
+        await task
+        order.append("block")
+    assert order == ["COMMIT", "other", "block"]
+
+
 async def test_failed_commit_is_undone_in_memory_and_in_caches_and_reported(store: SqliteStore) -> None:
     await put(store, "a", "old")
     cache: dict[str, object] = {"a": "old"}

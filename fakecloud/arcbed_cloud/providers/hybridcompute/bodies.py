@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from arcbed_cloud.providers.hybridcompute.versions import has
 from arcbed_cloud.store.contract import Document
 
 IdentityType = Literal["SystemAssigned", "None"]
+_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _SPELLED: dict[str, str] = {"vmid": "vmId", "clientpublickey": "clientPublicKey"}
 
 
@@ -83,11 +84,8 @@ def _writable(given: Document, template: members.Template, target: ResourceId, v
 def _vm_id(given: Any, target: ResourceId) -> str | None:
     if given is None:
         return None
-    try:
-        if str(uuid.UUID(str(given))) == str(given).lower():
-            return str(given)
-    except ValueError:
-        pass
+    if _GUID.fullmatch(str(given)):
+        return str(given)
     raise errors.insufficient("VmId", target)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arcbed_cloud.arm import validation
-from arcbed_cloud.arm.ids import ResourceId, group_id, parse
+from arcbed_cloud.arm.ids import ResourceId, group_id
 from arcbed_cloud.arm.request import Caller
 from arcbed_cloud.arm.times import iso7
 from arcbed_cloud.plane import Plane
@@ -273,8 +273,8 @@ class Machines:
             document["identity"] = {"type": "None"}
 
     def _write(self, unit: Unit, document: Document) -> Row:
-        target = parse(document["id"])
-        unit.put("resources", target.key, document, kind=KIND, scope=_scope(target))
+        key: str = document["id"].lower()
+        unit.put("resources", key, document, kind=KIND, scope=key.partition("/providers/")[0])
         row = unit.changes[-1].row
         assert row is not None  # noqa: S101 - what was put just now
         return row

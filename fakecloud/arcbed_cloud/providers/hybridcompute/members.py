@@ -91,10 +91,9 @@ def chosen(given: Mapping[str, Any], template: Template, refuse: Refuse, version
 def _chosen(
     given: Mapping[str, Any], template: Template, refuse: Refuse, version: str | None, path: str
 ) -> dict[str, Any]:
-    names = {name.lower(): name for name in template}
     result: dict[str, Any] = {}
     for key, value in given.items():
-        name = names.get(key.lower())
+        name = _spelled(key, template)
         if name is None:
             continue
         where = f"{path}.{name}" if path else name
@@ -110,6 +109,14 @@ def _chosen(
         else:
             raise refuse(_dotnet(where))
     return result
+
+
+def _spelled(key: str, template: Template) -> str | None:
+    """The template's name for `key`; most clients spell it so themselves."""
+    if key in template:
+        return key
+    lower = key.lower()
+    return next((name for name in template if name.lower() == lower), None)
 
 
 def _fits(value: Any, kind: str) -> bool:

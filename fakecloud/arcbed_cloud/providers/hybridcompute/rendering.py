@@ -25,10 +25,28 @@ def render(row: Row, version: str, children: Children, *, instance_view: bool = 
     slot = f"{version}+instanceView" if instance_view else version
     ready = row.rendered.get(slot)
     if ready is None:
-        document = shaped(row.document, version)
-        _add_extensions(document, version, children(row.key), instance_view=instance_view)
-        ready = row.rendered[slot] = orjson.dumps(document)
+        rows = children(row.key)
+        if rows or instance_view or _differs(row.document, version):
+            document = shaped(row.document, version)
+            _add_extensions(document, version, rows, instance_view=instance_view)
+            ready = orjson.dumps(document)
+        else:
+            ready = row.body
+        row.rendered[slot] = ready
     return ready
+
+
+def _differs(document: dict[str, Any], version: str) -> bool:
+    """False if a machine has nothing that `version` does not know, so that it is answered as it is stored."""
+    properties = document["properties"]
+    return (
+        not has(version, "properties.locationData")
+        or properties.get("status") in STATUS_SINCE
+        or any(
+            path[0] in document and (len(path) == 1 or path[1] in document[path[0]])
+            for path in unknown_members(version)
+        )
+    )
 
 
 def shaped(document: dict[str, Any], version: str) -> dict[str, Any]:
