@@ -25,6 +25,8 @@ from arcbed_cloud.services.entra.signin import SignIn
 from arcbed_cloud.services.graph import Graph
 from arcbed_cloud.services.graph.router import graph_app
 from arcbed_cloud.services.his import HisService, his_app
+from arcbed_cloud.services.packages import Shelf
+from arcbed_cloud.services.packages.router import PackageHosts
 from arcbed_cloud.settings import Settings
 from arcbed_cloud.store import SqliteStore, Store
 from arcbed_cloud.trust import CertificateAuthority
@@ -98,13 +100,15 @@ def build(settings: Settings) -> Cloud:
     machines = Machines(plane, directory)
     front.register(hybridcompute.resource_types(front.context, machines))
     bed = Bed(plane, directory, estate, boot=boot)
-    his = HisService(plane, directory, tokens, machines)
+    shelf = Shelf(settings.state)
+    his = HisService(plane, directory, tokens, machines, shelf)
     graph = Graph(plane, directory, writers=frozenset({estate.owner.objectId}))
     services: dict[str, App] = {
         "login": entra_app(signin),
         "arm": front,
         "graph": graph_app(graph, tokens),
         "his": his_app(his),
+        "packages": PackageHosts(shelf, clock.wall).app(),
     }
     served = frozenset({*settings.extra_hosts, settings.host})
     return Cloud(

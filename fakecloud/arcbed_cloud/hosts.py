@@ -51,7 +51,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
 }
 
 # Path prefixes that stand for a host name where there is no DNS for it.
-PREFIXES = ("arm", "login", "graph", "his", "gas", "gns", "relay", "blob")
+PREFIXES = ("arm", "login", "graph", "his", "gas", "gns", "relay", "blob", "packages")
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from arcbed_cloud.cli import dns, env, prepare, reset, serve, trust
+from arcbed_cloud.cli import dns, env, package, prepare, reset, serve, trust
 
 app = typer.Typer(
     name="fakecloud",
@@ -18,6 +18,7 @@ app.command("serve")(serve.command)
 app.command("env")(env.command)
 app.command("trust")(trust.command)
 app.command("reset")(reset.command)
+app.add_typer(package.app, name="package")
 app.command("dns")(dns.command)
 app.command("prepare")(prepare.command)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import uuid
 from uuid import UUID
 
 import pytest
+
+from arcbed_cloud.services.packages import Shelf
+from arcbed_cloud.services.packages.formats import write_deb
 
 HIS = "https://localhost:8443/his"
 
@@ -49,7 +53,7 @@ async def test_health_names_contract_and_bed_time(bed, path):
     assert answer["now"] == bed.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-@pytest.mark.parametrize("path", ["/azcmagent-linux", "/azcmagent/1.0/x.msi", "/nothing"])
+@pytest.mark.parametrize("path", ["/azcmagent-windows", "/azcmagent/1.0/x.msi", "/nothing"])
 async def test_unknown_path_is_not_found_in_the_services_shape(bed, path):
     answer = await bed.http.get(f"{HIS}{path}")
     assert answer.status_code == 404
@@ -94,21 +98,30 @@ async def test_config_has_an_etag_that_saves_the_second_answer(bed, connected):
     assert (await bed.http.get(url, params={"api-version": "sim-1"})).status_code == 401
 
 
-async def test_published_agent_versions_are_listed_by_system(bed):
+def publish(bed, tmp_path, version, **options):
+    control = f"Package: azcmagent\nVersion: {version}\nArchitecture: amd64\n"
+    file = tmp_path / f"azcmagent_{version}_amd64.deb"
+    file.write_bytes(write_deb(control, {}))
+    return Shelf(bed.cloud.settings.state).publish(file, released="2026-01-01T00:00:00Z", **options)
+
+
+async def test_published_agent_versions_are_listed_by_system(bed, tmp_path):
     assert (await bed.http.get(f"{HIS}/agent/versions")).json() == {"latest": None, "supported": []}
-    async with bed.cloud.plane.store.unit() as unit:
-        for version in ("1.10.0", "1.9.0"):
-            entry = {
-                "version": version,
-                "released": "2026-01-01",
-                "sha256": "0" * 64,
-                "uri": "https://x/",
-                "osType": "linux",
-            }
-            unit.put("meta", f"agent-version/{version}", entry, kind="agent-version")
+    for version in ("1.10.0.0", "1.9.0.0"):
+        publish(bed, tmp_path, version, as_latest=version == "1.10.0.0")
     linux = (await bed.http.get(f"{HIS}/agent/versions", params={"osType": "Linux"})).json()
     assert (linux["latest"], [entry["version"] for entry in linux["supported"]]) == (
-        "1.10.0",
-        ["1.9.0", "1.10.0"],
+        "1.10.0.0",
+        ["1.9.0.0", "1.10.0.0"],
     )
     assert (await bed.http.get(f"{HIS}/agent/versions?osType=windows")).json()["supported"] == []
+
+
+async def test_published_package_is_downloaded_from_the_address_that_its_version_names(bed, tmp_path):
+    package = publish(bed, tmp_path, "1.9.0.0")
+    named = (await bed.http.get(f"{HIS}/agent/versions")).json()["supported"][0]
+    content = (await bed.http.get(named["uri"])).content
+    assert (len(content), hashlib.sha256(content).hexdigest()) == (package.size, named["sha256"])
+    assert (await bed.http.get(f"{HIS}/azcmagent/1.8.0.0/{package.file}")).status_code == 404
+    script = await bed.http.get(f"{HIS}/azcmagent-linux")
+    assert script.text.startswith("#!/bin/bash\n")

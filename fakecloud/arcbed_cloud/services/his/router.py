@@ -15,6 +15,7 @@ from arcbed_cloud.services.his.gate import App, Gate
 from arcbed_cloud.services.his.identities import IdentityRequest
 from arcbed_cloud.services.his.regions import CONTRACT, Address, region
 from arcbed_cloud.services.his.service import HisService
+from arcbed_cloud.services.packages.router import package_response, script_response
 
 BODY_CAP = 65_536
 # Answers above this many bytes are compressed for those who ask: certificates are, heartbeats are not.
@@ -63,7 +64,16 @@ def _anonymous_routes(app: FastAPI, service: HisService) -> None:
 
     @app.get("/agent/versions")
     async def versions(request: Request) -> Response:
-        return _json(service.versions(request.query_params.get("osType", "")))
+        os_type = request.query_params.get("osType", "")
+        return _json(service.versions(os_type, _address(request).base))
+
+    @app.get("/azcmagent-linux")
+    async def script() -> Response:
+        return script_response()
+
+    @app.get("/azcmagent/{version}/{file}")
+    async def package(version: str, file: str) -> Response:
+        return package_response(service.package(version, file))
 
     @app.get("/healthz")
     @app.get("/.well-known/arc-sim")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -17,11 +18,11 @@ from arcbed_cloud.services.his.errors import HisError, machine_not_found, token_
 from arcbed_cloud.services.his.heartbeats import CONFIG_GENERATION, HeartbeatAnswer, Heartbeats
 from arcbed_cloud.services.his.identities import Identities, IdentityAnswer, IdentityRequest
 from arcbed_cloud.services.his.regions import CONTRACT, Address
+from arcbed_cloud.services.packages import Shelf
 from arcbed_cloud.store import Row
 
 LOG_ROWS = 1_000
 _TRIM_EVERY = 100
-VERSIONS = "agent-version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,16 @@ class HisService:
     IdentityNotReady by vmId, `moved` names the base URL that a machine's heartbeats are sent to with 421.
     """
 
-    def __init__(self, plane: Plane, directory: Directory, tokens: Tokens, machines: Machines) -> None:
+    def __init__(
+        self,
+        plane: Plane,
+        directory: Directory,
+        tokens: Tokens,
+        machines: Machines,
+        shelf: Shelf | None = None,
+    ) -> None:
         self.plane = plane
+        self.shelf = shelf or Shelf(plane.settings.state)
         self._tokens = tokens
         self._machines = machines
         self._logged = 0
@@ -166,21 +175,38 @@ class HisService:
             at = self.plane.clock.now().isoformat()
             unit.append("his_log", {"at": at, "contentType": content_type, "said": said})
 
-    def versions(self, os_type: str) -> dict[str, Any]:
-        """Agent versions that were published to this bed, oldest first.
+    def versions(self, os_type: str, base: str) -> dict[str, Any]:
+        """Agent versions that were published to this bed, oldest first; a version's .deb stands for it.
 
-        They are rows of ``meta`` of kind ``agent-version`` with ``version``, ``released``, ``sha256``,
-        ``uri`` and ``osType``.
+        Args:
+            os_type: ``Linux``, in any case, or empty for all; there are no others.
+            base: the URL of the service, without a slash at the end.
         """
-        found = [
-            row.document
-            for row in self.plane.store.rows("meta", kind=VERSIONS)
-            if not os_type or row.document["osType"].lower() == os_type.lower()
-        ]
-        found.sort(key=lambda entry: [int(part) for part in entry["version"].split(".")])
-        names = ("version", "released", "sha256", "uri")
-        supported = [{name: entry[name] for name in names} for entry in found]
-        return {"latest": supported[-1]["version"] if supported else None, "supported": supported}
+        index = self.shelf.index()
+        wanted = not os_type or os_type.lower() == "linux"
+        found = {
+            package.version: {
+                "version": package.version,
+                "released": package.released,
+                "sha256": package.sha256,
+                "uri": f"{base}/azcmagent/{package.version}/{package.file}",
+            }
+            for package in sorted(index.packages, key=lambda entry: (entry.order, entry.kind == "deb"))
+            if wanted
+        }
+        return {"latest": index.latest if wanted else None, "supported": list(found.values())}
+
+    def package(self, version: str, file: str) -> Path:
+        """The file of a published package.
+
+        Raises:
+            HisError: 404 NotFound.
+        """
+        known = any(entry.version == version and entry.file == file for entry in self.shelf.index().packages)
+        path = self.shelf.file(file) if known else None
+        if path is None:
+            raise HisError(404, "NotFound", f"There is no package {file} of version {version}.")
+        return path
 
     def health(self) -> dict[str, Any]:
         """Contract, bed time, and the limits that this service keeps to."""
