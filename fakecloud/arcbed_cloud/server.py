@@ -12,7 +12,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ async def serve(settings: Settings, announce: Callable[[Cloud, Running], None]) 
     # The database and its journal are nobody else's business, whatever the folder's own mode is.
     os.umask(0o077)
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with held(settings.state), _public_socket(settings) as public, _admin_socket(settings) as admin:
+    with held(settings.state), _public_socket(settings) as public, _admin_sockets(settings) as admin:
         cloud = build(settings)
         context = cloud.plane.authority.server_context() if settings.tls else None
         stop = asyncio.Event()
@@ -59,7 +59,7 @@ async def serve(settings: Settings, announce: Callable[[Cloud, Running], None]) 
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await cloud.startup()
         try:
-            async with _listening(cloud.asgi, public, context), _listening(cloud.admin, admin, None):
+            async with _listening(cloud.asgi, [public], context), _listening(cloud.admin, admin, None):
                 running = _running(settings, public, admin)
                 if settings.share is not None:
                     hand_over(settings.share, cloud.plane.authority.ca_file, cloud.estate)
@@ -88,7 +88,7 @@ class _Server(uvicorn.Server):
 class _listening:  # noqa: N801 - reads as a statement
     """Serve `app` on a bound socket for as long as the block lasts."""
 
-    def __init__(self, app: App, listener: socket.socket, context: ssl.SSLContext | None) -> None:
+    def __init__(self, app: App, listeners: list[socket.socket], context: ssl.SSLContext | None) -> None:
         factory: Any = (lambda _config, _default: context) if context else None
         config = uvicorn.Config(
             app,
@@ -104,11 +104,11 @@ class _listening:  # noqa: N801 - reads as a statement
             ssl_context_factory=factory,
         )
         self._server = _Server(config)
-        self._listener = listener
+        self._listeners = listeners
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._server.serve([self._listener]))
+        self._task = asyncio.create_task(self._server.serve(self._listeners))
         # uvicorn sets a flag and no event; the socket accepts from the moment it is bound, so nothing is
         # lost.
         while not self._server.started and not self._task.done():
@@ -169,19 +169,17 @@ def _tcp(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _admin_socket(settings: Settings) -> Iterator[socket.socket]:
+def _admin_sockets(settings: Settings) -> Iterator[list[socket.socket]]:
     if settings.admin_port is not None:
-        listener = _tcp(settings.admin_host or "127.0.0.1", settings.admin_port)
-        try:
-            yield listener
-        finally:
-            listener.close()
+        with ExitStack() as opened:
+            names = settings.admin_hosts or ("127.0.0.1",)
+            yield [opened.enter_context(_tcp(name, settings.admin_port)) for name in names]
         return
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     file = settings.state / "admin.sock"
     try:
         _bind_unix(listener, file)
-        yield listener
+        yield [listener]
     finally:
         listener.close()
         file.unlink(missing_ok=True)
@@ -201,13 +199,13 @@ def _bind_unix(listener: socket.socket, file: Path) -> None:
     listener.setblocking(False)
 
 
-def _running(settings: Settings, public: socket.socket, admin: socket.socket) -> Running:
+def _running(settings: Settings, public: socket.socket, admin: list[socket.socket]) -> Running:
     port: int = public.getsockname()[1]
     scheme = "https" if settings.tls else "http"
     everywhere = settings.host in {"0.0.0.0", "::"}
     name = "localhost" if everywhere or hosts.is_loopback(settings.host) else settings.host
     if settings.admin_port is not None:
-        host, number = admin.getsockname()[:2]
+        host, number = admin[0].getsockname()[:2]
         reached = f"http://{host}:{number}"
     else:
         reached = f"unix:{(settings.state / 'admin.sock').resolve()}"

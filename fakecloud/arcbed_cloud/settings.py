@@ -12,7 +12,8 @@ class Settings:
     """How one control plane is set up.
 
     Durations are seconds of the bed's clock unless named `real`. The admin API is on a Unix socket in
-    `state`, or on TCP where `admin_host` and `admin_port` are given.
+    `state`, or on TCP where `admin_port` is given: on each of `admin_hosts`, else on 127.0.0.1. Machines find
+    the authority and the onboarding principal in `share` (see `handover`).
     """
 
     state: Path
@@ -39,6 +40,6 @@ class Settings:
     register_seconds: float = 0.0
     extra_hosts: tuple[str, ...] = field(default=())
     allow_remote: bool = False
-    admin_host: str | None = None
+    admin_hosts: tuple[str, ...] = ()
     admin_port: int | None = None
     share: Path | None = None

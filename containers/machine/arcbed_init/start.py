@@ -29,7 +29,7 @@ TRUSTED = Path("/usr/local/share/ca-certificates/arcbed.crt")
 LOCAL_CONFIG = Path("/var/opt/azcmagent/localconfig.json")
 FLAVOURS = Path("/usr/share/arcbed/flavours")
 MANAGER = Path("/etc/systemd/system.conf.d/arcbed.conf")
-CONNECT = Path("/run/arcbed/connect.json")
+CONNECT = Path("/etc/arcbed/connect.json")
 ONBOARD_LINK = Path("/etc/systemd/system/multi-user.target.wants/arcbed-onboard.service")
 ONBOARD_UNIT = Path("/lib/systemd/system/arcbed-onboard.service")
 #: What services see of the container's environment, beside what their units say.

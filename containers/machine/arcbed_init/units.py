@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: In order of precedence.
-UNIT_FOLDERS = ("etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
+UNIT_FOLDERS = ("etc/systemd/system", "run/systemd/system", "lib/systemd/system", "usr/lib/systemd/system")
 MANAGER_FOLDERS = ("lib/systemd/system.conf.d", "usr/lib/systemd/system.conf.d", "etc/systemd/system.conf.d")
 WANTS = "etc/systemd/system/{target}.wants"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

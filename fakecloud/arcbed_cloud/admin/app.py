@@ -72,7 +72,7 @@ def admin_app(bed: Bed, tokens: Tokens, signin: SignIn, front: ArmFront) -> App:
     _cloud_routes(router, bed, tokens, front)
     app.include_router(router)
     _errors(app)
-    names = frozenset({bed.plane.settings.admin_host} if bed.plane.settings.admin_host else ())
+    names = frozenset(name.lower() for name in bed.plane.settings.admin_hosts)
     return Guard(app, bed, load_or_make_token(bed.plane.settings.state), names)
 
 

@@ -60,7 +60,8 @@ def command(
         str | None, typer.Option(help="The URL by which clients reach this, for `fakecloud env`.")
     ] = None,
     admin_host: Annotated[
-        str | None, typer.Option(help="Address of the admin API, with --admin-port.")
+        list[str] | None,
+        typer.Option(help="Address or own name for the admin API, with --admin-port; repeatable."),
     ] = None,
     admin_port: Annotated[
         int | None,
@@ -132,7 +133,7 @@ def command(
         machine_tokens_on_bed_clock=machine_tokens_on_bed_clock,
         extra_hosts=tuple(extra_host or ()),
         allow_remote=allow_remote,
-        admin_host=admin_host,
+        admin_hosts=tuple(admin_host or ()),
         admin_port=admin_port,
         share=share.resolve() if share else None,
     )
