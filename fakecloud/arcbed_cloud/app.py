@@ -22,6 +22,7 @@ from arcbed_cloud.providers.hybridcompute import Machines
 from arcbed_cloud.services.entra import Directory, Tokens
 from arcbed_cloud.services.entra.router import entra_app
 from arcbed_cloud.services.entra.signin import SignIn
+from arcbed_cloud.services.gns import gns_app
 from arcbed_cloud.services.graph import Graph
 from arcbed_cloud.services.graph.router import graph_app
 from arcbed_cloud.services.his import HisService, his_app
@@ -108,6 +109,7 @@ def build(settings: Settings) -> Cloud:
         "arm": front,
         "graph": graph_app(graph, tokens),
         "his": his_app(his),
+        "gns": gns_app(plane),
         "packages": PackageHosts(shelf, clock.wall).app(),
     }
     served = frozenset({*settings.extra_hosts, settings.host})

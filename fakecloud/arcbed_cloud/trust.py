@@ -28,6 +28,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from arcbed_cloud import hosts
 from arcbed_cloud.clock import Keeper
 from arcbed_cloud.files import write_atomic
+from arcbed_cloud.tls import server_context
 
 AUTHORITY_YEARS = 10
 SERVER_DAYS = 397
@@ -91,12 +92,7 @@ class CertificateAuthority:
 
     def server_context(self) -> ssl.SSLContext:
         """A server context for `server_certificate`, TLS 1.2 or newer, HTTP/1.1."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        certificate, key = self.server_certificate()
-        context.load_cert_chain(certificate, key)
-        context.set_alpn_protocols(["http/1.1"])
-        return context
+        return server_context(*self.server_certificate())
 
     def _server_leaf(self, public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> x509.Certificate:
         now = self._now()

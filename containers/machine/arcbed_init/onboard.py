@@ -55,6 +55,7 @@ def main() -> None:
         **wanted["flags"],
     }
     os.umask(0o077)
+    FLAGS.parent.mkdir(exist_ok=True)
     FLAGS.write_text(json.dumps(flags))
     try:
         sys.exit(subprocess.run(["azcmagent", "connect", "--config", FLAGS], check=False).returncode)

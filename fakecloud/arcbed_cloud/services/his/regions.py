@@ -75,6 +75,8 @@ _CLOUDS = {
     ),
 }
 
+RELAYS = {top: relay for top, (_, _, relay) in _CLOUDS.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
