@@ -1,27 +1,24 @@
 """The activity log: what ARM writes down about every write.
 
-Rows of the journal ``activity`` hold finished events (Microsoft.Insights eventtypes, api-version 2015-04-01);
-their scope is the subscription in lower case. Every write makes two that are mostly alike, so what they have
-in common is made and written as JSON once.
+A row of the journal ``activity`` is one call: what `ActivityLog.describe` says of it, the time ``at``, and
+what happened: begin and end of the call, or the end of its operation. The scope is the subscription in lower
+case. Calls are many and readers few, so the events themselves (Microsoft.Insights eventtypes, api-version
+2015-04-01) are made when they are read: `events`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
-
-import orjson
 
 from arcbed_cloud.arm import times
 from arcbed_cloud.arm.request import ArmRequest
 from arcbed_cloud.plane import Plane
-from arcbed_cloud.services.entra import Directory
 from arcbed_cloud.store.contract import Document, Unit
 
 JOURNAL = "activity"
-KEEP_ROWS = 50_000
-_TRIM_EVERY = 10_000
+KEEP_ROWS = 25_000
+_TRIM_EVERY = 5_000
 _MAX_CLAIMS = 1_024
 _REASONS = {
     200: "OK",
@@ -39,22 +36,15 @@ _REASONS = {
     429: "TooManyRequests",
     500: "InternalServerError",
 }
-
-
-# Phase, status, reason and HTTP status code of one event.
-_What = tuple[str, str, str, int | None]
-
-
-def _localized(value: str, text: str | None = None) -> dict[str, str]:
-    return {"value": value, "localizedValue": value if text is None else text}
+# Id of the event, phase, status, reason and HTTP status code.
+_Happened = tuple[str, str, str, str, int | None]
 
 
 class ActivityLog:
     """Writes events; reading them is Microsoft.Insights' part."""
 
-    def __init__(self, plane: Plane, directory: Directory) -> None:
+    def __init__(self, plane: Plane) -> None:
         self._plane = plane
-        self._directory = directory
         self._written = 0
         self._claims: dict[str, dict[str, str]] = {}
 
@@ -83,17 +73,16 @@ class ActivityLog:
 
     def answered(self, unit: Unit, request: ArmRequest, status: int) -> None:
         """Begin and end of a call; a 202 is only Accepted and its operation writes the rest."""
-        described = self.describe(request)
-        common = self._common(described)
-        self._append(unit, described, common, ("BeginRequest", "Started", "", None))
         outcome = "Failed" if status >= 400 else {202: "Accepted"}.get(status, "Succeeded")
         reason = _REASONS.get(status, str(status))
-        self._append(unit, described, common, ("EndRequest", outcome, reason, status))
+        begin = (self._plane.ids.guid(), "BeginRequest", "Started", "", None)
+        end = (self._plane.ids.guid(), "EndRequest", outcome, reason, status)
+        self._append(unit, self.describe(request), [begin, end])
 
     def completed(self, unit: Unit, described: Document, outcome: str) -> None:
         """The end of an operation that was answered with 202."""
         if described["operation"]:
-            self._append(unit, described, self._common(described), ("EndRequest", outcome, "", None))
+            self._append(unit, described, [(self._plane.ids.guid(), "EndRequest", outcome, "", None)])
 
     def _told(self, claims: Mapping[str, Any]) -> dict[str, str]:
         """A token's claims as text, remembered by the token's own id."""
@@ -107,62 +96,58 @@ class ActivityLog:
                 self._claims[token_id] = told
         return told
 
-    def _append(self, unit: Unit, described: Document, common: bytes, what: _What) -> None:
-        own = orjson.dumps(self._own(described, what, self._plane.clock.now()))
-        unit.append(
-            JOURNAL,
-            b"%b,%b" % (own[:-1], common[1:]),
-            kind=what[0],
-            scope=described["subscriptionId"].lower(),
-        )
+    def _append(self, unit: Unit, described: Document, happened: list[_Happened]) -> None:
+        document = {**described, "at": times.iso7(self._plane.clock.now()), "events": happened}
+        unit.append(JOURNAL, document, scope=described["subscriptionId"].lower())
         self._written += 1
         if self._written % _TRIM_EVERY == 0:
             self._plane.store.trim(JOURNAL, KEEP_ROWS)
 
-    def _own(self, described: Document, what: _What, now: datetime) -> dict[str, Any]:
-        """The members in which the events of one call differ."""
-        phase, status, reason, code = what
-        event_id = self._plane.ids.guid()
-        resource_id = described["resourceId"]
-        moment = times.iso7(now)
-        return {
-            "eventDataId": event_id,
-            "eventName": _localized(phase, phase.replace("Request", " request")),
-            "id": f"{resource_id}/events/{event_id}/ticks/{times.ticks(now)}",
-            "level": "Error" if status == "Failed" else "Informational",
-            "properties": {
-                "statusCode": reason or None,
-                "serviceRequestId": described["operationId"],
-                "eventCategory": "Administrative",
-                "entity": resource_id,
-                "message": described["operation"],
-                "hierarchy": f"{self._directory.tenant_id}/{described['subscriptionId']}",
-            },
-            "status": _localized(status),
-            "subStatus": _localized(reason, f"{reason} (HTTP Status Code: {code})" if code else ""),
-            "eventTimestamp": moment,
-            "submissionTimestamp": moment,
-        }
 
-    def _common(self, described: Document) -> bytes:
-        """The members that the events of one call share, as a JSON object."""
-        return orjson.dumps(
-            {
-                "authorization": described["authorization"],
-                "caller": described["caller"],
-                "channels": "Operation",
-                "claims": described["claims"],
-                "correlationId": described["correlationId"],
-                "description": "",
-                "category": _localized("Administrative"),
-                "httpRequest": described["httpRequest"],
-                "resourceGroupName": described["resourceGroupName"],
-                "resourceProviderName": _localized(described["resourceProvider"]),
-                "resourceId": described["resourceId"],
-                "resourceType": _localized(described["resourceType"]),
-                "operationId": described["operationId"],
-                "operationName": _localized(described["operation"]),
-                "subscriptionId": described["subscriptionId"],
-                "tenantId": self._directory.tenant_id,
-            }
-        )
+def events(entry: Document, tenant_id: str) -> list[Document]:
+    """The events of a row of the journal, oldest first."""
+    return [_event(entry, tenant_id, *happened) for happened in entry["events"]]
+
+
+def _event(
+    entry: Document, tenant_id: str, event_id: str, phase: str, status: str, reason: str, code: int | None
+) -> Document:
+    resource_id = entry["resourceId"]
+    return {
+        "authorization": entry["authorization"],
+        "caller": entry["caller"],
+        "channels": "Operation",
+        "claims": entry["claims"],
+        "correlationId": entry["correlationId"],
+        "description": "",
+        "eventDataId": event_id,
+        "eventName": _localized(phase, phase.replace("Request", " request")),
+        "category": _localized("Administrative"),
+        "httpRequest": entry["httpRequest"],
+        "id": f"{resource_id}/events/{event_id}/ticks/{times.ticks(times.read(entry['at']))}",
+        "level": "Error" if status == "Failed" else "Informational",
+        "resourceGroupName": entry["resourceGroupName"],
+        "resourceProviderName": _localized(entry["resourceProvider"]),
+        "resourceId": resource_id,
+        "resourceType": _localized(entry["resourceType"]),
+        "operationId": entry["operationId"],
+        "operationName": _localized(entry["operation"]),
+        "properties": {
+            "statusCode": reason or None,
+            "serviceRequestId": entry["operationId"],
+            "eventCategory": "Administrative",
+            "entity": resource_id,
+            "message": entry["operation"],
+            "hierarchy": f"{tenant_id}/{entry['subscriptionId']}",
+        },
+        "status": _localized(status),
+        "subStatus": _localized(reason, f"{reason} (HTTP Status Code: {code})" if code else ""),
+        "eventTimestamp": entry["at"],
+        "submissionTimestamp": entry["at"],
+        "subscriptionId": entry["subscriptionId"],
+        "tenantId": tenant_id,
+    }
+
+
+def _localized(value: str, text: str | None = None) -> dict[str, str]:
+    return {"value": value, "localizedValue": value if text is None else text}

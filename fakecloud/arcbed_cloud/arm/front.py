@@ -61,7 +61,7 @@ class ArmFront:
         self._authentication = Authentication(tokens, directory)
         self._throttle = Throttle(plane.clock.monotonic, enforced=plane.settings.request_limits)
         self._routing = (0, "")
-        self.activity = ActivityLog(plane, directory)
+        self.activity = ActivityLog(plane)
         self.access = Access(plane, BUILTIN)
         self.registrations = Registrations(plane)
         self.operations = Operations(plane, self.activity, self.access)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 
 from arcbed_cloud.arm import times
 from arcbed_cloud.arm.errors import ArmError
@@ -16,6 +17,8 @@ from arcbed_cloud.plane import Plane
 from arcbed_cloud.store.contract import Unit
 
 KIND = "registration"
+# Every write asks whether its provider's registration has become due.
+_due = lru_cache(maxsize=256)(times.read)
 FREE = frozenset({"microsoft.resources", "microsoft.authorization", "microsoft.insights"})
 
 
@@ -35,7 +38,7 @@ class Registrations:
             return "NotRegistered"
         state: str = row.document["state"]
         due = row.document.get("due")
-        if due is not None and self._plane.clock.now() >= times.read(due):
+        if due is not None and self._plane.clock.now() >= _due(due):
             return {"Registering": "Registered", "Unregistering": "Unregistered"}[state]
         return state
 

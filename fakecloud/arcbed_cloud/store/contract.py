@@ -58,8 +58,8 @@ class Unit(Protocol):
     def delete(self, table: str, key: str) -> None:
         """Delete a row; a missing one is fine."""
 
-    def append(self, table: str, document: Document | bytes, *, kind: str = "", scope: str = "") -> None:
-        """Add to a journal table, whose keys ascend by themselves. `document` may be ready JSON."""
+    def append(self, table: str, document: Document, *, kind: str = "", scope: str = "") -> None:
+        """Add to a journal table, whose keys ascend by themselves."""
 
     @property
     def changes(self) -> Sequence[Change]:
@@ -89,7 +89,10 @@ class Store(Protocol):
         """
 
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None:
-        """Call `listener` with the changes of every unit, also those of another process. Caches hang here."""
+        """Call `listener` with what every unit did to rows, also those of another process. Caches hang here.
+
+        Of journals nothing is told.
+        """
 
     def trim(self, table: str, keep: int) -> None:
         """Forget all but the newest `keep` rows of a journal table, with the next commit."""

@@ -50,10 +50,9 @@ class SqliteUnit:
         """Delete a row; a missing one is fine."""
         self._changes.append(Change(table, key, None))
 
-    def append(self, table: str, document: Document | bytes, *, kind: str = "", scope: str = "") -> None:
+    def append(self, table: str, document: Document, *, kind: str = "", scope: str = "") -> None:
         """Add to a journal table."""
-        body = document if isinstance(document, bytes) else orjson.dumps(document)
-        self._changes.append(Change(table, "", Row("", kind, scope, body)))
+        self._changes.append(Change(table, "", Row("", kind, scope, orjson.dumps(document))))
 
     @property
     def changes(self) -> Sequence[Change]:
@@ -183,16 +182,20 @@ class SqliteStore:
         """Apply a finished unit in memory and queue it; what to wait for, unless `together` does."""
         undo = [(change, self._apply(change)) for change in unit.changes]
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
+        task = asyncio.current_task() if self._together else None
+        waiting = self._together.get(task) if task is not None else None
+        if waiting and not waiting[-1].done():
+            done = waiting[-1]  # not done: of the commit that is still to come, so it serves this unit too
+        else:
+            done = loop.create_future()
+            if waiting is not None:
+                waiting.append(done)
         if not self._pending:
             loop.call_soon(self._flush)
         self._pending.append((unit, undo, done))
-        self._tell(unit.changes)
-        task = asyncio.current_task() if self._together else None
-        if task is None or task not in self._together:
-            return done
-        self._together[task].append(done)
-        return None
+        if told := [change for change in unit.changes if change.table not in JOURNALS]:
+            self._tell(told)
+        return done if waiting is None else None
 
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None:
         """Call `listener` with the changes of every unit."""

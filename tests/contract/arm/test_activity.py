@@ -53,7 +53,7 @@ async def test_write_and_its_events_are_one_commit(arm: Arm) -> None:
     arm.front._plane.store._db.set_trace_callback(commits.append)
     assert (await arm.widget()).status_code == 201
     assert commits.count("COMMIT") == 1
-    assert sum("INTO activity" in sql for sql in commits) == 2
+    assert sum("INTO activity" in sql for sql in commits) == 1
     assert sum("INTO resources" in sql for sql in commits) == 1
 
 

@@ -122,7 +122,7 @@ async def test_units_of_a_task_together_share_a_commit_and_are_durable_behind_th
         assert (value(store, "a"), commits) == (1, [])
         async with store.together(), store.unit() as unit:
             unit.put("resources", "a", {"value": 2}, kind="k", scope="s")
-            unit.append("activity", b'{"value":3}')
+            unit.append("activity", {"value": 3})
         assert commits == []
     assert len(commits) == 1
     other = SqliteStore(path)

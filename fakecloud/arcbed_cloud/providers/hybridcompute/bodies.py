@@ -18,7 +18,8 @@ from arcbed_cloud.store.contract import Document
 
 IdentityType = Literal["SystemAssigned", "None"]
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-_SPELLED: dict[str, str] = {"vmid": "vmId", "clientpublickey": "clientPublicKey"}
+_OWN_RULES = ("vmId", "clientPublicKey")
+_SPELLED: dict[str, str] = {name.lower(): name for name in _OWN_RULES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ def _location(given: Any) -> str | None:
 
 
 def _writable(given: Document, template: members.Template, target: ResourceId, version: str) -> Document:
-    found: Document = members.chosen(given, template, lambda name: errors.insufficient(name, target), version)
+    rest = {key: value for key, value in given.items() if key not in _OWN_RULES}
+    found: Document = members.chosen(rest, template, lambda name: errors.insufficient(name, target), version)
     place = found.get("locationData")
     if place is not None and not place.get("name"):
         raise errors.insufficient("LocationData.Name", target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import orjson
@@ -39,14 +40,21 @@ def render(row: Row, version: str, children: Children, *, instance_view: bool = 
 def _differs(document: dict[str, Any], version: str) -> bool:
     """False if a machine has nothing that `version` does not know, so that it is answered as it is stored."""
     properties = document["properties"]
-    return (
-        not has(version, "properties.locationData")
-        or properties.get("status") in STATUS_SINCE
-        or any(
-            path[0] in document and (len(path) == 1 or path[1] in document[path[0]])
-            for path in unknown_members(version)
-        )
+    beside, inside = _suspects(version)
+    return not (
+        inside.isdisjoint(properties)
+        and beside.isdisjoint(document)
+        and properties.get("status") not in STATUS_SINCE
+        and has(version, "properties.locationData")
     )
+
+
+@cache
+def _suspects(version: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Members, and members of ``properties``, that `version` does not know, or not all of."""
+    paths = unknown_members(version)
+    beside = frozenset(path[0] for path in paths if path[0] != "properties")
+    return beside, frozenset(path[1] for path in paths if path[0] == "properties")
 
 
 def shaped(document: dict[str, Any], version: str) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 
-from arcbed_cloud.arm import filters, times
+from arcbed_cloud.arm import activity, filters, times
 from arcbed_cloud.arm.activity import JOURNAL, KEEP_ROWS
 from arcbed_cloud.arm.context import ProviderContext
 from arcbed_cloud.arm.errors import ArmError
@@ -20,6 +21,7 @@ from arcbed_cloud.store.contract import Document, Row
 API_VERSIONS = ["2015-04-01"]
 KEPT = timedelta(days=90)
 PAGE_SIZE = 200
+_LAST = 10**15
 CATEGORIES = (
     ("Administrative", "Administrative"),
     ("Security", "Security"),
@@ -63,6 +65,14 @@ SCHEMAS: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An event, and the key by which the newest comes first."""
+
+    key: str
+    event: Document
+
+
 class BareError(ArmError):
     """The activity log answers errors without the ``error`` envelope."""
 
@@ -91,14 +101,16 @@ class Events:
         test = self._test(text)
         scope = (request.target.subscription or "").lower()
         found = self._context.plane.store.tail(JOURNAL, scope=scope, limit=KEEP_ROWS)
-        rows = [row for row in reversed(found) if test(row.document)]
+        tenant_id = self._context.directory.tenant_id
+        kept = [entry for row in reversed(found) for entry in _entries(row, tenant_id) if test(entry.event)]
         select = {word.strip() for word in request.query.get("$select", "").split(",") if word.strip()}
-        last = 10**15
-
-        def descending(row: Row) -> str:
-            return f"{last - int(row.key):015d}"
-
-        return page_of(request, rows, lambda row: _shown(row, select), key=descending, size=PAGE_SIZE)
+        return page_of(
+            request,
+            kept,
+            lambda entry: _shown(entry.event, select),
+            key=lambda entry: entry.key,
+            size=PAGE_SIZE,
+        )
 
     async def list_categories(self, _request: ArmRequest) -> ArmResponse:
         """The eight categories."""
@@ -153,11 +165,17 @@ def _leaf(event: Document, leaf: filters.Comparison | filters.Call, instants: di
     return any(filters.compare("eq", held, value.strip()) for value in wanted)
 
 
-def _shown(row: Row, select: set[str]) -> bytes:
+def _entries(row: Row, tenant_id: str) -> list[_Entry]:
+    """The events of a row, newest first."""
+    made = enumerate(activity.events(row.document, tenant_id))
+    return [_Entry(f"{_LAST - int(row.key):015d}.{9 - place}", event) for place, event in made][::-1]
+
+
+def _shown(event: Document, select: set[str]) -> bytes:
     if not select:
-        return row.body
+        return orjson.dumps(event)
     wanted = {name.lower() for name in select}
-    return orjson.dumps({name: value for name, value in row.document.items() if name.lower() in wanted})
+    return orjson.dumps({name: value for name, value in event.items() if name.lower() in wanted})
 
 
 def resource_types(context: ProviderContext) -> list[ResourceType]:
