@@ -7,11 +7,14 @@ only while calls are answered.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+import sys
+import termios
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from arcbed_cloud.settings import Settings
 # Azure's own front ends keep idle connections for some minutes; agents call every five.
 KEEP_ALIVE_SECONDS = 330
 GRACE_SECONDS = 5
+STOP_POLL_SECONDS = 0.02
 BACKLOG = 2048
 
 
@@ -78,11 +82,35 @@ async def serve(settings: Settings, announce: Callable[[Cloud, Running], None]) 
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to us."""
+    """A uvicorn server that leaves signals to us, and that idle clients do not keep from stopping."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def _wait_tasks_to_complete(self) -> None:
+        """Wait until every answer has arrived, and no longer; uvicorn ends the wait after the grace.
+
+        By now the connections have been told to close. One over TLS then waits for its peer to agree, which a
+        client that keeps it idle never does.
+        """
+        connections: Any = self.server_state.connections
+        while connections:
+            for connection in list(connections):
+                answered = connection.cycle is None or connection.cycle.response_complete
+                if answered and _is_delivered(connection.transport):
+                    connection.transport.abort()
+            await _turn(after=STOP_POLL_SECONDS)
+        await super()._wait_tasks_to_complete()
+
+
+def _is_delivered(transport: asyncio.Transport) -> bool:
+    """Has the peer got everything? Our buffers refill the kernel's, so if that is empty, both are."""
+    sock: socket.socket = transport.get_extra_info("socket")
+    if sock.fileno() < 0:
+        return True
+    unsent = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    return transport.get_write_buffer_size() == 0 and int.from_bytes(unsent, sys.byteorder) == 0
 
 
 class _listening:  # noqa: N801 - reads as a statement
@@ -122,11 +150,12 @@ class _listening:  # noqa: N801 - reads as a statement
             await self._task
 
 
-def _turn() -> Awaitable[None]:
-    """One turn of the event loop."""
-    done = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_soon(done.set_result, None)
-    return done
+async def _turn(*, after: float = 0.0) -> None:
+    """One turn of the event loop, or the first one `after` so many seconds."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    loop.call_later(after, done.set_result, None)
+    await done
 
 
 # -- sockets
@@ -144,14 +173,19 @@ def _check_bind(settings: Settings) -> None:
 
 @contextmanager
 def _public_socket(settings: Settings) -> Iterator[socket.socket]:
-    listener = _tcp(settings.host, settings.port)
+    listener = tcp(settings.host, settings.port)
     try:
         yield listener
     finally:
         listener.close()
 
 
-def _tcp(host: str, port: int) -> socket.socket:
+def tcp(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        ServeError: the port is taken or not allowed.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -173,7 +207,7 @@ def _admin_sockets(settings: Settings) -> Iterator[list[socket.socket]]:
     if settings.admin_port is not None:
         with ExitStack() as opened:
             names = settings.admin_hosts or ("127.0.0.1",)
-            yield [opened.enter_context(_tcp(name, settings.admin_port)) for name in names]
+            yield [opened.enter_context(tcp(name, settings.admin_port)) for name in names]
         return
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     file = settings.state / "admin.sock"
