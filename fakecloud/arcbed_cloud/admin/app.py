@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from arcbed_cloud.admin.bed import Bed, masked
 from arcbed_cloud.admin.guard import Guard, load_or_make_token
 from arcbed_cloud.admin.health import failure
+from arcbed_cloud.admin.packages import package_routes
 from arcbed_cloud.admin.principals import Principals, UnknownRoleError
 from arcbed_cloud.arm.front import ArmFront
 from arcbed_cloud.clock import ClockStalledError
@@ -22,6 +23,7 @@ from arcbed_cloud.services.entra.directory import UnknownPrincipalError
 from arcbed_cloud.services.entra.errors import EntraError
 from arcbed_cloud.services.entra.grants import DeviceCode
 from arcbed_cloud.services.entra.signin import SignIn
+from arcbed_cloud.services.packages import Shelf
 from arcbed_cloud.store import SnapshotError
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
@@ -70,6 +72,7 @@ def admin_app(bed: Bed, tokens: Tokens, signin: SignIn, front: ArmFront) -> App:
     _principal_routes(router, Principals(bed.plane, bed.directory, bed.estate))
     _device_routes(router, signin)
     _cloud_routes(router, bed, tokens, front)
+    package_routes(router, Shelf(bed.plane.settings.state), bed.plane.clock)
     app.include_router(router)
     _errors(app)
     names = frozenset(name.lower() for name in bed.plane.settings.admin_hosts)

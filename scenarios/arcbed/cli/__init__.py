@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from arcbed import __version__
-from arcbed.cli import az, demo, down, env, listing, run, start, status, stop
+from arcbed.cli import az, demo, down, env, listing, onboarding_script, run, start, status, stop
 
 app = typer.Typer(
     name="arcbed",
@@ -24,6 +24,7 @@ app.command("status")(status.status)
 app.command("stop")(stop.stop)
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 app.command("down")(down.down)
+app.command("onboarding-script")(onboarding_script.onboarding_script)
 app.command("env", context_settings=PASSED_ON)(env.env)
 app.command("az", context_settings=PASSED_ON | {"allow_interspersed_args": False})(az.az)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,8 +27,8 @@ class Admin:
         self._state = state
         self._url = url
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
-        """One call; the answer's JSON.
+    async def call(self, method: str, path: str, body: Any = None, *, content: bytes | None = None) -> Any:
+        """One call with `body` as JSON or with `content` as it is; the answer's JSON.
 
         Raises:
             BedError: it was refused, or nobody answers.
@@ -37,7 +38,9 @@ class Admin:
             headers = {"Authorization": f"Bearer {token}"}
             with self._client() as client:
                 async with client:
-                    answer = await client.request(method, f"/_fakecloud/{path}", json=body, headers=headers)
+                    answer = await client.request(
+                        method, f"/_fakecloud/{path}", json=body, content=content, headers=headers
+                    )
         except (OSError, httpx.TransportError) as error:
             raise BedError(f"the control plane on {self._state} does not answer: {error}") from error
         if answer.is_error:
@@ -73,6 +76,20 @@ class Admin:
         """Everyone in the directory: people, applications and machines."""
         found: list[Mapping[str, Any]] = (await self.call("GET", "principals"))["principals"]
         return found
+
+    async def publish(self, package: Path, *, as_latest: bool = False) -> str:
+        """Put an agent package on the package hosts; its version.
+
+        Args:
+            package: a .deb or .rpm.
+            as_latest: make it the version that automatic upgrades go to.
+
+        Raises:
+            BedError: it is no package of the agent.
+        """
+        path = f"packages/{package.name}?latest={'true' if as_latest else 'false'}"
+        made = await self.call("PUT", path, content=await asyncio.to_thread(package.read_bytes))
+        return str(made["version"])
 
     async def reset(self) -> None:
         """Back to the state of a first start."""

@@ -118,6 +118,7 @@ class Bed:
         started: bool = True,
         config: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
+        bare: bool = False,
     ) -> Machine:
         """A machine with the agent installed and, unless told otherwise, running; it is not connected.
 
@@ -128,9 +129,11 @@ class Bed:
             started: whether himds runs.
             config: more of its localconfig.json.
             environment: more variables of its daemons and shells, such as ``HTTPS_PROXY``.
+            bare: leave the agent out: the machine is up, and somebody is going to install it.
 
         Raises:
             BedError: the bed has a machine of that name, or its agent does not come up.
+            NotCoveredError: `bare`, and the bed's place has no such machines.
         """
         if self._backend is None:
             raise BedError(NOT_ENTERED)
@@ -138,11 +141,16 @@ class Bed:
         if heartbeat_seconds is not None:
             settings["himds.heartbeatSeconds"] = heartbeat_seconds
         host = await self._backend.machine(
-            name or f"machine-{next(self._numbers)}", settings | dict(config or {}), environment or {}
+            name or f"machine-{next(self._numbers)}",
+            settings | dict(config or {}),
+            environment or {},
+            bare=bare,
         )
         machine = Machine(host, self.cloud, resource_group, self.recorder)
         self.machines.append(machine)
-        if started:
+        if bare:
+            await host.boot()
+        elif started:
             await machine.start()
         return machine
 

@@ -171,6 +171,9 @@ class MachineHost(Protocol):
     def files(self) -> Mapping[str, str]:
         """The agent's files with their modes, as ``{"/var/opt/...": "0640"}``."""
 
+    async def boot(self) -> None:
+        """Start the machine without waiting for an agent, which it may lack."""
+
     async def start_agent(self) -> None:
         """Start himds and return when it is ready."""
 
@@ -232,7 +235,7 @@ class Backend(Protocol):
         """The localconfig.json that a machine here needs to find the control plane that `env` describes."""
 
     async def machine(
-        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str]
+        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str], *, bare: bool = False
     ) -> MachineHost:
         """Make a machine; its agent is not running yet.
 
@@ -240,6 +243,10 @@ class Backend(Protocol):
             name: how people call it.
             config: its localconfig.json.
             environment: more variables for its daemons and shells.
+            bare: leave the agent out.
+
+        Raises:
+            NotCoveredError: this place has no bare machines.
         """
 
     async def proxy(self, name: str, kind: ProxyKind) -> ProxyHost:

@@ -29,6 +29,7 @@ READY_SECONDS = 30.0
 LACKS: Mapping[str, str] = {
     "network": "the processes of a bed share this computer's network, which a bed must leave alone",
     "names": "there is no DNS for Azure's host names among processes; every service is on localhost",
+    "installation": "the machines of a bed of processes are folders; nothing can be installed on them",
 }
 RELAY = Path(__file__).with_name("relay.py")
 #: Variables that a process of a bed keeps: neither proxies nor anybody's Azure login may leak in.
@@ -227,6 +228,9 @@ class ProcessMachine:
             if path.is_file()
         }
 
+    async def boot(self) -> None:
+        """A folder is up as soon as it is there."""
+
     async def start_agent(self) -> None:
         """Start himds and return when it answers on its socket."""
         self._agent = agent = Child(
@@ -386,13 +390,16 @@ class ProcessBackend:
         """Nothing: processes end with their handles or with this process, files with the folder."""
 
     async def machine(
-        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str]
+        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str], *, bare: bool = False
     ) -> ProcessMachine:
         """Lay out a machine below `folder`; its agent is not running yet.
 
         Raises:
             BedError: the bed has a machine of that name.
+            NotCoveredError: `bare`.
         """
+        if bare:
+            raise NotCoveredError(LACKS["installation"])
         machine = ProcessMachine(name, self.folder / name, environment)
         if machine.root.exists():
             raise BedError(f"the bed has a machine called {name} already")

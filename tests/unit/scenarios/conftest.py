@@ -62,6 +62,9 @@ class PaperHost:
     async def kill(self) -> None:
         self.note("kill")
 
+    async def boot(self) -> None:
+        self.note("boot")
+
     async def start_agent(self) -> None:
         self.note("start_agent")
 
@@ -116,7 +119,7 @@ class PaperBackend:
         pass
 
     async def machine(
-        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str]
+        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str], *, bare: bool = False
     ) -> PaperHost:
         self.configs[name] = config
         root = self.folder / name

@@ -70,7 +70,7 @@ class DockerBackend:
         return {"host.imdsAddress": NO_METADATA_SERVICE}
 
     async def machine(
-        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str]
+        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str], *, bare: bool = False
     ) -> DockerMachine:
         """Make a machine; it is not running yet.
 
@@ -81,7 +81,7 @@ class DockerBackend:
             raise BedError(f"the bed has a machine called {name} already")
         cloud, around = self._ready()
         self._names.add(name)
-        machine = DockerMachine(self.engine, name, around)
+        machine = DockerMachine(self.engine, name, around, bare=bare)
         await machine.create(config, environment, cloud.ca_certificate)
         return machine
 

@@ -37,11 +37,13 @@ class Images:
     Args:
         cloud: has `fakecloud` on its path and keeps its state in /state.
         agent: a machine with the agent installed.
+        bare: a machine without it.
         tools: has python3, ip, ss and iptables: network helpers and proxies.
     """
 
     cloud: str = "arcbed/fakecloud:dev"
     agent: str = "arcbed/agent:dev"
+    bare: str = "arcbed/machine:dev"
     tools: str = "arcbed/machine:dev"
 
 

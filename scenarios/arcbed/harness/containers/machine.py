@@ -37,9 +37,10 @@ class DockerMachine:
         engine: where.
         name: how people call it; also its host name.
         around: networks and what is on them.
+        bare: without the agent.
     """
 
-    def __init__(self, engine: Engine, name: str, around: Surroundings) -> None:
+    def __init__(self, engine: Engine, name: str, around: Surroundings, *, bare: bool = False) -> None:
         self.name = name
         self.container = engine.name(name)
         self.endpoint = ""
@@ -47,6 +48,7 @@ class DockerMachine:
         self._around = around
         self._address = around.azure.address()
         self._wanted = False
+        self._image = engine.images.bare if bare else engine.images.agent
         self._network = DockerNetwork(engine, self.container, self._address, around)
 
     @property
@@ -75,6 +77,22 @@ class DockerMachine:
     async def create(self, config: Mapping[str, Any], environment: Mapping[str, str], ca: str) -> None:
         """Make the container with its localconfig.json, variables and the bed's authority."""
         await self._engine.do(self._create, config, environment, ca)
+
+    async def boot(self) -> None:
+        """Start the machine and return when its supervisor answers ``systemctl``.
+
+        Raises:
+            NotReadyError: it does not.
+        """
+        await self._engine.do(self._start)
+        self._wanted = True
+        if await clock.until(self._booted, limit=READY_SECONDS, every=0.1) is None:
+            raise NotReadyError(f"{self.name} was not up within {READY_SECONDS:g} s")
+
+    async def _booted(self) -> bool | None:
+        self.check()
+        asked = await self._execute(["systemctl", "show-environment"], limit=10)
+        return asked.exit_code == 0 or None
 
     async def start_agent(self) -> None:
         """Start the machine or, where that runs, the agent's service, and return when it answers.
@@ -154,7 +172,7 @@ class DockerMachine:
     def _create(self, config: Mapping[str, Any], environment: Mapping[str, str], ca: str) -> None:
         engine, around = self._engine, self._around
         machine = engine.client.containers.create(
-            engine.images.agent,
+            self._image,
             name=self.container,
             hostname=self.name,
             environment=dict(environment),
