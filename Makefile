@@ -74,7 +74,7 @@ test-containers: $(STAMP) images ## The tests that need a Docker engine
 base-image: ## Make the base image with debootstrap, unless it is there (needs root and an engine)
 	@docker image inspect $(BASE_IMAGE) >/dev/null 2>&1 || containers/base/build.sh $(BASE_IMAGE)
 
-images: $(STAMP) base-image ## Build arcbed/fakecloud:dev, arcbed/machine:dev and arcbed/agent:dev
+images: $(STAMP) base-image ## Build the images: fakecloud, machine, agent, proxy
 	@BASE_IMAGE=$(BASE_IMAGE) PYTHON=$(BIN)/python containers/build.sh
 
 packages: $(STAMP) ## Build the agent's .deb, and .rpm where rpmbuild is, into dist/

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the images of the bed: arcbed/fakecloud:dev, arcbed/machine:dev, arcbed/agent:dev.
+# Builds the images of the bed: arcbed/fakecloud:dev, arcbed/machine:dev, arcbed/agent:dev, arcbed/proxy:dev.
 #
-#   BASE_IMAGE=debian:bookworm-slim containers/build.sh [fakecloud] [agent]
+#   BASE_IMAGE=debian:bookworm-slim containers/build.sh [fakecloud] [agent] [proxy]
 #
 # BASE_IMAGE is any Debian 12 with apt; by default the one of `make base-image`. Programs and their pinned packages
 # are put in place here, outside of any image, so a build needs no package index and leaves none of its settings
@@ -15,7 +15,7 @@ stage=build/containers
 interpreter=${PYTHON:-.venv/bin/python}
 revision=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 wanted=("$@")
-[ $# -gt 0 ] || wanted=(fakecloud agent)
+[ $# -gt 0 ] || wanted=(fakecloud agent proxy)
 
 install_into() {  # FOLDER ARGUMENTS...: packages for the image's Python, wheels only
   local folder=$1 machine
@@ -61,6 +61,10 @@ agent_image() {
   mv "$stage"/package/azcmagent_*.deb "$stage/package/azcmagent.deb"
   build_image arcbed/machine:dev containers/agent/Dockerfile --target machine
   build_image arcbed/agent:dev containers/agent/Dockerfile
+}
+
+proxy_image() {
+  build_image arcbed/proxy:dev containers/proxy/Dockerfile
 }
 
 mkdir -p "$stage"

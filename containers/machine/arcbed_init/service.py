@@ -148,7 +148,12 @@ class Service:
 
     def _retry(self, *, failed: bool) -> None:
         policy = self.unit.last("Restart", "no")
-        if not self._wanted or not (policy == "always" or (failed and policy.startswith("on-"))):
+        final = self.unit.last("RestartPreventExitStatus").split()
+        if (
+            str(self.exit_code) in final
+            or not self._wanted
+            or not (policy == "always" or (failed and policy.startswith("on-")))
+        ):
             return
         self._become("activating", "auto-restart")
         delay = seconds(self.unit.last("RestartSec", "100ms"), 0.1)
