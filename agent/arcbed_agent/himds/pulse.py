@@ -82,6 +82,8 @@ class Pulse:
         self._config = config
         self._gone = 0
         self._circuits.succeeded()
+        if beaten:
+            self._follow(self._heartbeat.answered)
         wait = self._period() * self._spread() if beaten else self.first_tick(config.vm_id)
         self._schedule(wait)
 
@@ -138,10 +140,14 @@ class Pulse:
     def _after_success(self, answer: dict[str, Any]) -> None:
         self._circuits.succeeded()
         self._gone = 0
-        pace = answer.get("nextSeconds")
-        self._pace = float(pace) if isinstance(pace, int) and 0 < pace <= 86_400 else PERIOD
+        self._follow(answer)
         self._schedule(self._period() * self._spread())
         self._log.debug("Heartbeat was accepted", extra=fields(Next=self.next))
+
+    def _follow(self, answer: dict[str, Any]) -> None:
+        """The server sets the pace."""
+        pace = answer.get("nextSeconds")
+        self._pace = float(pace) if isinstance(pace, int) and 0 < pace <= 86_400 else PERIOD
 
     def _after_failure(self, error: Exception) -> float:
         """Note the failure; answers the seconds until the next try."""
@@ -172,7 +178,9 @@ class Pulse:
         failures = self._circuits.failed(error.host)
         if self._circuits.is_open(error.host):
             return max(period, asked_wait(error) or 0.0), ""
-        return HEARTBEAT.delay(failures - 1, self._chance, asked_wait(error)), ""
+        # The period goes on whatever happens: a retry comes between two beats or not at all.
+        retry = min(HEARTBEAT.delay(failures - 1, self._chance), period)
+        return max(retry, asked_wait(error) or 0.0), ""
 
     def _long_wait(self) -> float:
         self._gone += 1

@@ -237,3 +237,21 @@ async def test_the_servers_pace_is_followed_if_it_makes_sense(bed, answer, fine)
         await connected(bed, himds)
         await bed.clock.advance(minutes=30)
     assert (len(bed.azure.heartbeats) > 20) is fine
+
+
+async def test_the_pace_in_the_answer_to_the_first_heartbeat_holds_at_once(bed):
+    bed.azure.answer_more = {"nextSeconds": 20}
+    async with bed.running() as himds:
+        await connected(bed, himds)
+        await bed.clock.advance(seconds=23)
+    assert len(bed.azure.heartbeats) == 2
+
+
+async def test_a_retry_never_comes_later_than_the_next_beat_would(bed):
+    bed.configure(**{"himds.heartbeatSeconds": 2})
+    async with bed.running() as himds:
+        await connected(bed, himds)
+        bed.azure.always["POST", HEARTBEAT] = lambda: httpx.ConnectError("no route to host")
+        for _ in range(30):
+            await beat(bed, himds)
+            assert (himds.pulse.next - bed.clock.now()).total_seconds() <= 2.2
