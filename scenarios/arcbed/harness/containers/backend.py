@@ -46,13 +46,13 @@ class DockerBackend:
         """
         engine = self.engine
         await engine.do(lambda: engine.client)
-        self._watchdog = await asyncio.to_thread(watchdog.Watchdog, engine.bed)
+        folder = self._folder / "cloud"
+        folder.mkdir(mode=0o700)
+        self._watchdog = await asyncio.to_thread(watchdog.Watchdog, engine.bed, folder)
         azure, control = await asyncio.gather(
             engine.do(networks.make, engine, "azure", internal=True),
             engine.do(networks.make, engine, "control", internal=False),
         )
-        folder = self._folder / "cloud"
-        folder.mkdir(mode=0o700)
         self._cloud = cloud = DockerCloud(engine, folder, options, azure, control)
         self._around = Surroundings(
             azure=azure, control=control, cloud=cloud.address, resolver=control.address()
@@ -100,6 +100,7 @@ class DockerBackend:
             await asyncio.shield(self.engine.do(self._reap))
         await asyncio.to_thread(self._watchdog.dismiss)
         self._watchdog = None
+        self.engine.close()
 
     def _reap(self) -> None:
         for _ in range(5):

@@ -47,6 +47,29 @@ class Images:
     tools: str = "arcbed/machine:dev"
 
 
+class _Clients:
+    """One client for each thread that asks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[int, docker.DockerClient] = {}
+
+    def mine(self) -> docker.DockerClient:
+        me = threading.get_ident()
+        client = self._open.get(me)
+        if client is None:
+            client = connected()
+            with self._lock:
+                self._open[me] = client
+        return client
+
+    def close(self) -> None:
+        with self._lock:
+            clients, self._open = self._open, {}
+        for client in clients.values():
+            client.close()
+
+
 @dataclass(frozen=True)
 class Engine:
     """The engine that `DOCKER_HOST` names, as one bed sees it.
@@ -60,7 +83,7 @@ class Engine:
     bed: str
     directory: Path = field(default_factory=Path.cwd)
     images: Images = field(default_factory=Images)
-    _clients: threading.local = field(default_factory=threading.local, repr=False, compare=False)
+    _clients: _Clients = field(default_factory=_Clients, repr=False, compare=False)
 
     @property
     def client(self) -> docker.DockerClient:
@@ -69,10 +92,11 @@ class Engine:
         Raises:
             BedError: no engine answers.
         """
-        client: docker.DockerClient | None = getattr(self._clients, "client", None)
-        if client is None:
-            client = self._clients.client = connected()
-        return client
+        return self._clients.mine()
+
+    def close(self) -> None:
+        """Let go of all connections; whoever needs one again gets a new one."""
+        self._clients.close()
 
     def labels(self, role: str) -> dict[str, str]:
         """The labels of an object that plays `role` in this bed."""

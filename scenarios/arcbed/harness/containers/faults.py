@@ -100,10 +100,11 @@ class DockerNetwork:
     async def proxy_only(self, proxy: ProxyHost) -> AsyncIterator[None]:
         """Everything on the way to Azure is refused but connections to `proxy`."""
         where = urlsplit(proxy.url)
-        refuse = "REJECT --reject-with icmp-admin-prohibited"
+        azure = f"OUTPUT -d {self._around.azure.subnet}"
         rules = [
             f"OUTPUT -d {where.hostname} -p tcp --dport {where.port} -j ACCEPT",
-            f"OUTPUT -d {self._around.azure.subnet} -j {refuse}",
+            f"{azure} -p tcp -j REJECT --reject-with tcp-reset",
+            f"{azure} -j REJECT",
         ]
         async with self._rules(rules, close=True):
             yield
