@@ -152,14 +152,15 @@ class ArmFront:
         self, call: Call, receive: wire.Receive, route: Route, verb: Verb, request: ArmRequest
     ) -> ArmResponse:
         """Handle a write and log it: one commit holds both, and comes before the answer."""
-        async with self._plane.store.together():
+        async with self._plane.store.together() as unit:
             try:
-                response = await self._handle(call, receive, route, verb, request)
+                answer: ArmResponse | ArmError = await self._handle(call, receive, route, verb, request)
             except ArmError as error:
-                await self._log_activity(request, error.status)
-                raise
-            await self._log_activity(request, response.status)
-        return response
+                answer = error
+            self.activity.answered(unit, request, answer.status)
+        if isinstance(answer, ArmError):
+            raise answer
+        return answer
 
     async def _handle(
         self, call: Call, receive: wire.Receive, route: Route, verb: Verb, request: ArmRequest
@@ -190,10 +191,6 @@ class ArmFront:
             action=plan.action,
             parameters=route.parameters,
         )
-
-    async def _log_activity(self, request: ArmRequest, status: int) -> None:
-        async with self._plane.store.unit() as unit:
-            self.activity.answered(unit, request, status)
 
     # -- checks --------------------------------------------------------------------------------------------
 

@@ -81,11 +81,11 @@ class Store(Protocol):
     def unit(self) -> AbstractAsyncContextManager[Unit]:
         """A unit of work; an exception inside it writes nothing."""
 
-    def together(self) -> AbstractAsyncContextManager[None]:
-        """Units that the current task leaves inside this block are durable when the block has been left.
+    def together(self) -> AbstractAsyncContextManager[Unit]:
+        """A unit for what belongs to the other units that the current task leaves inside the block.
 
-        They are in memory at once, as ever. So a request's units share one commit; what must not be said
-        before it belongs behind the block.
+        Those are in memory at once, as ever, but durable only when the block has been left. So a request's
+        units share one commit; what must not be said before it belongs behind the block.
         """
 
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None:

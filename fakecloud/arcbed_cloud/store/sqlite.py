@@ -82,19 +82,24 @@ class _Work:
 class _Together:
     """The block in which a task's units are waited for at the end; an inner one leaves that to the outer."""
 
-    __slots__ = ("_store", "_task")
+    __slots__ = ("_store", "_task", "_unit")
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
         self._task: asyncio.Task[Any] | None = None
+        self._unit = SqliteUnit()
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> SqliteUnit:
         task = asyncio.current_task()
         if task is not None and task not in self._store._together:
             self._task = task
             self._store._together[task] = []
+        return self._unit
 
-    async def __aexit__(self, *_exc: object) -> None:
+    async def __aexit__(self, kind: object, _error: object, _trace: object) -> None:
+        done = self._store._take(self._unit) if kind is None and self._unit.changes else None
+        if done is not None:
+            await done
         if self._task is None:
             return
         # Also after an error: what was written before it counts as it does without the block.
@@ -174,8 +179,8 @@ class SqliteStore:
         """A unit of work, durable when the block has been left."""
         return _Work(self)
 
-    def together(self) -> AbstractAsyncContextManager[None]:
-        """Let this task's units inside the block become durable by its end, instead of each by its own."""
+    def together(self) -> AbstractAsyncContextManager[SqliteUnit]:
+        """A unit; the task's other units inside its block are waited for at its end, not each at its own."""
         return _Together(self)
 
     def _take(self, unit: SqliteUnit) -> asyncio.Future[None] | None:

@@ -120,9 +120,9 @@ async def test_units_of_a_task_together_share_a_commit_and_are_durable_behind_th
     async with store.together():
         await put(store, "a", 1)
         assert (value(store, "a"), commits) == (1, [])
-        async with store.together(), store.unit() as unit:
+        async with store.together() as inner, store.unit() as unit:
             unit.put("resources", "a", {"value": 2}, kind="k", scope="s")
-            unit.append("activity", {"value": 3})
+            inner.append("activity", {"value": 3})
         assert commits == []
     assert len(commits) == 1
     other = SqliteStore(path)
@@ -130,13 +130,16 @@ async def test_units_of_a_task_together_share_a_commit_and_are_durable_behind_th
     other.close()
 
 
-async def test_error_behind_a_unit_of_a_block_leaves_it_durable(store: SqliteStore, path: Path) -> None:
+async def test_error_in_a_block_leaves_its_finished_units_durable_and_its_own_unwritten(
+    store: SqliteStore, path: Path
+) -> None:
     with pytest.raises(LookupError):
-        async with store.together():
+        async with store.together() as unit:
+            unit.append("activity", {"value": 3})
             await put(store, "a", 1)
             raise LookupError
     other = SqliteStore(path)
-    assert value(other, "a") == 1
+    assert (value(other, "a"), other.tail("activity")) == (1, [])
     other.close()
 
 
