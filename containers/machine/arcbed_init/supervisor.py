@@ -6,12 +6,12 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from arcbed_init.follower import Follower
 from arcbed_init.service import Service
 from arcbed_init.units import UnitFiles, full_name
 
@@ -35,7 +35,7 @@ class Supervisor:
 
     def __init__(self, files: UnitFiles, logs: tuple[str, ...] = (), socket: Path = SOCKET) -> None:
         self._files = files
-        self._logs = logs
+        self._logs = [Follower(path) for path in logs]
         self._socket = socket
         self._environment = files.default_environment()
         self._services: dict[str, Service] = {}
@@ -54,7 +54,8 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         for number in STOPS:
             loop.add_signal_handler(number, self._stopping.set)
-        self._follow()
+        for log in self._logs:
+            log.keep_looking()
         self._socket.parent.mkdir(parents=True, exist_ok=True)
         self._socket.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._answer, self._socket)
@@ -66,6 +67,8 @@ class Supervisor:
         server.close()
         for service in reversed(self._order):
             await service.stop()
+        for log in self._logs:
+            log.look()
 
     def service(self, name: str) -> Service | None:
         """The service called `name`, or None if it has no unit file and never ran."""
@@ -97,12 +100,6 @@ class Supervisor:
                 return
             code = os.waitstatus_to_exitcode(status)
             any(service.reaped(pid, code) for service in list(self._services.values()))
-
-    def _follow(self) -> None:
-        if self._logs:
-            tail = ["tail", "--quiet", "--lines=0", "-F", *self._logs]
-            follower = subprocess.Popen(tail, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            follower.returncode = 0
 
     # -- systemctl's questions -----------------------------------------------------------------------------
 
