@@ -295,3 +295,16 @@ def test_without_an_engine_the_error_says_what_to_do(tmp_path, arguments):
     )
     assert done.returncode == 2
     assert "no Docker engine answers" in done.stdout + done.stderr
+
+
+def test_the_test_of_the_how_to_page_passes(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "cut-the-network.md").read_text()
+    snippet = page.partition("<!-- tests/containers/test_backend.py runs this -->\n```python\n")[2]
+    (tmp_path / "test_cut_off.py").write_text(snippet.partition("```\n")[0])
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from arcbed.harness import Bed, CloudOptions, Machine
+from arcbed.harness import Bed, CloudOptions, Machine, NotCoveredError
 from arcbed.harness.checks import contains, equal, eventually, exited, true
-from arcbed.harness.errors import NotCoveredError
 from arcbed.harness.scenario import scenario
 
 GROUP = "rg-firewall"

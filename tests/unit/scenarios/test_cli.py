@@ -31,7 +31,9 @@ def arcbed(tmp_path):
 
 def test_list_names_every_scenario(arcbed):
     found = json.loads(arcbed("list", "--json").stdout)
-    assert found[0]["name"] == "onboarding"
+    names = [one["name"] for one in found]
+    assert names == sorted(names, key=lambda name: ("/" in name, name))
+    assert {"onboarding", "cut-machine", "firewall", "proxy"} <= set(names)
     assert sum(one["name"].startswith("field/") for one in found) >= 2
     assert all(one["title"] and one["about"] for one in found)
     assert "onboarding" in arcbed("list").stdout
