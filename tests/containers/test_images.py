@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -292,6 +293,31 @@ def test_machine_of_a_flavour_shows_its_release_to_azure(flavour):
         line.partition("=")[2].strip('"') for line in text.splitlines() if line.startswith("PRETTY_NAME=")
     )
     assert done.stdout.strip() == pretty
+
+
+def test_hardware_is_drawn_from_its_seed_and_shown():
+    def shown(seed: str) -> str:
+        options = ("run", "--rm", "--network", "none", "--env", f"ARC_HARDWARE={seed}")
+        done = docker(*options, AGENT, "bash", "-c", "azcmagent show | grep -E '^(Manufacturer|Model) '")
+        return done.stdout
+
+    assert shown("web-01") == shown("web-01") != shown("web-02")
+    assert re.search(r"Manufacturer +: \S", shown("web-01"))
+
+
+def test_authority_is_trusted_and_another_one_takes_its_place():
+    make = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN={0} -keyout /tmp/k -out /tmp/{0}.crt 2>/dev/null"
+    )
+    trust = "ARC_CA=/tmp/{0}.crt /usr/lib/arcbed/start openssl verify -CApath /etc/ssl/certs /tmp/{1}.crt"
+    with container(MACHINE, "--network", "none") as machine:
+        machine.sh("; ".join(make.format(name) for name in ("first", "second")))
+        assert "OK" in machine.sh(trust.format("first", "first")).stdout
+        assert "OK" in machine.sh(trust.format("second", "second")).stdout
+        assert machine.sh(trust.format("second", "first"), check=False).returncode != 0
+        bundle = machine.run("cat", "/etc/ssl/certs/ca-certificates.crt").stdout
+        assert machine.run("cat", "/tmp/second.crt").stdout in bundle
+        assert machine.run("cat", "/tmp/first.crt").stdout not in bundle
 
 
 # -- systemd -----------------------------------------------------------------------------------------------

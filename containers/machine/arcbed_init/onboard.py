@@ -17,6 +17,7 @@ from pathlib import Path
 from arcbed_init.start import CONNECT
 
 SOCKET = "/var/opt/azcmagent/socks/himds.sock"
+CONFIG = Path("/var/opt/azcmagent/agentconfig.json")
 FLAGS = Path("/run/arcbed/onboard.json")
 PATIENCE = 20.0
 
@@ -34,9 +35,8 @@ def wait_for_himds() -> None:
 
 def is_connected() -> bool:
     """Whether the machine has been connected before."""
-    shown = subprocess.run(["azcmagent", "show", "-j"], capture_output=True, text=True, check=False)
-    with suppress(ValueError):
-        return bool(json.loads(shown.stdout).get("resourceId"))
+    with suppress(OSError, ValueError):
+        return bool(json.loads(CONFIG.read_bytes()).get("vmId"))
     return False
 
 

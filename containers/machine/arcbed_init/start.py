@@ -7,6 +7,7 @@ ARC_INIT            ``auto`` (default), ``systemd`` or ``supervisor``
 ARC_CA              certificate to trust; default /usr/local/share/ca-certificates/arcbed.crt, if it is there
 ARC_CONFIG_<key>    a value of localconfig.json; dots of the key are written as two underscores
 ARC_FLAVOUR         whose os-release the machine shows, such as ``rhel-9``: ``docs/reference/flavours.md``
+ARC_HARDWARE        seed of the manufacturer, model and serial number that the machine shows
 ARC_ONBOARDING      file with the onboarding principal; the machine then connects itself when it starts
 ARC_RESOURCE_GROUP  where to; likewise ARC_LOCATION, ARC_RESOURCE_NAME, ARC_TAGS and ARC_CLOUD
 ARC_LOGS            log files that go to the container's output, with colons between them
@@ -26,7 +27,10 @@ from pathlib import Path
 from typing import Any
 
 TRUSTED = Path("/usr/local/share/ca-certificates/arcbed.crt")
+BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+LINK = Path("/etc/ssl/certs/arcbed.pem")
 LOCAL_CONFIG = Path("/var/opt/azcmagent/localconfig.json")
+SHADOW = Path("/etc/arcbed/shows")
 FLAVOURS = Path("/usr/share/arcbed/flavours")
 MANAGER = Path("/etc/systemd/system.conf.d/arcbed.conf")
 CONNECT = Path("/etc/arcbed/connect.json")
@@ -58,16 +62,38 @@ def trust(environment: Mapping[str, str]) -> None:
         if environment.get("ARC_CA"):
             raise StartError(f"ARC_CA: there is no file {given}")
         return
+    certificate = given.read_text()
+    if certificate in BUNDLE.read_text():
+        return
+    known = LINK.is_symlink()
     if given != TRUSTED:
-        shutil.copyfile(given, TRUSTED)
-    done = subprocess.run(["update-ca-certificates"], capture_output=True, text=True, check=False)
+        TRUSTED.write_text(certificate)
+    if known:
+        _run(given, "update-ca-certificates")
+    else:
+        _add(given, certificate)
+
+
+def _add(given: Path, certificate: str) -> None:
+    """As update-ca-certificates, but for one certificate: going through all others takes a second."""
+    digest = _run(given, "openssl", "x509", "-noout", "-hash", "-in", str(TRUSTED))
+    LINK.symlink_to(TRUSTED)
+    LINK.with_name(f"{digest}.0").symlink_to(LINK.name)
+    with BUNDLE.open("a") as bundle:
+        bundle.write(certificate)
+
+
+def _run(given: Path, *command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StartError(f"{given} cannot be trusted: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def configure(environment: Mapping[str, str]) -> None:
     """Write ARC_CONFIG_... into localconfig.json; what is there and not named stays."""
-    given = {
+    given: dict[str, Any] = {"host.root": str(SHADOW)} if environment.get("ARC_HARDWARE") else {}
+    given |= {
         name.removeprefix("ARC_CONFIG_").replace("__", "."): _value(text)
         for name, text in environment.items()
         if name.startswith("ARC_CONFIG_")
@@ -104,6 +130,14 @@ def dress(environment: Mapping[str, str]) -> None:
         target = Path("/etc") / source.name
         target.unlink(missing_ok=True)
         shutil.copyfile(source, target)
+
+
+def equip(environment: Mapping[str, str]) -> None:
+    """Show hardware drawn from a seed."""
+    if seed := environment.get("ARC_HARDWARE"):
+        from arcbed_init.hardware import install
+
+        install(seed, SHADOW)
 
 
 def hand_over(environment: Mapping[str, str]) -> None:
@@ -182,7 +216,7 @@ def main() -> None:
     """Prepare, then become PID 1. With arguments: prepare, then run them instead."""
     environment = dict(os.environ)
     try:
-        for step in (trust, configure, dress, hand_over, onboard):
+        for step in (trust, configure, dress, equip, hand_over, onboard):
             step(environment)
         if sys.argv[1:]:
             os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - the command that docker run was given
