@@ -10,7 +10,7 @@ from arcbed.cli.console import STATE, StateOption, become, fail
 def env(context: typer.Context, state: StateOption = STATE) -> None:
     """Print settings for SDKs and scripts, for `eval "$(arcbed env)"`; options go on to `fakecloud env`."""
     from arcbed.harness.errors import BedError
-    from arcbed.harness.process_backend import program
+    from arcbed.harness.programs import program
 
     try:
         fakecloud = program("fakecloud")

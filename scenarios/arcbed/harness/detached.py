@@ -12,7 +12,8 @@ from pathlib import Path
 
 from arcbed.harness.errors import BedError
 from arcbed.harness.process import tail
-from arcbed.harness.process_backend import answers, bound_port, environment, program, wait_ready
+from arcbed.harness.process_backend import answers, bound_port
+from arcbed.harness.programs import environment, program, wait_ready
 
 STOP_SECONDS = 10.0
 

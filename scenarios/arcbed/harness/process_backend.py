@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import sys
-import sysconfig
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 
-from arcbed.harness import clock, namespace, process
+from arcbed.harness import namespace, process
 from arcbed.harness.admin import Admin
 from arcbed.harness.contract import CloudOptions, Network, ProxyKind
-from arcbed.harness.errors import BedError, NotCoveredError, NotReadyError
+from arcbed.harness.errors import BedError, NotCoveredError
 from arcbed.harness.process import Child, Completed
+from arcbed.harness.programs import environment, program, wait_ready
 from arcbed_agent.errors import AgentError
 from arcbed_agent.himds.client import HimdsClient
 from arcbed_agent.host.layout import Layout
 
-READY_SECONDS = 30.0
 #: What a story may need and does not find among processes, with the reason.
 LACKS: Mapping[str, str] = {
     "network": "the processes of a bed share this computer's network, which a bed must leave alone",
@@ -32,73 +29,6 @@ LACKS: Mapping[str, str] = {
     "installation": "the machines of a bed of processes are folders; nothing can be installed on them",
 }
 RELAY = Path(__file__).with_name("relay.py")
-#: Variables that a process of a bed keeps: neither proxies nor anybody's Azure login may leak in.
-KEPT = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "VIRTUAL_ENV",
-    "PYTHONPATH",
-    "COVERAGE_PROCESS_START",
-)
-
-
-def program(name: str) -> str:
-    """Where a console script of this installation is.
-
-    Raises:
-        BedError: it is not installed.
-    """
-    beside = Path(sysconfig.get_path("scripts")) / name
-    found = str(beside) if beside.is_file() else shutil.which(name)
-    if not found:
-        raise BedError(f"{name} is not installed: pip install 'arcbed[all]'")
-    return found
-
-
-def environment(**more: str) -> dict[str, str]:
-    """The environment of a process of a bed; programs of this Python come first."""
-    kept = {key: os.environ[key] for key in KEPT if key in os.environ}
-    path = f"{Path(sys.executable).parent}:{kept.get('PATH', os.defpath)}"
-    return kept | {"PATH": path, "PYTHONUNBUFFERED": "1"} | more
-
-
-class Starting(Protocol):
-    """A process that is coming up."""
-
-    @property
-    def name(self) -> str:
-        """How people call it."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether it has not ended."""
-
-    def died(self) -> BedError:
-        """The error that says it has."""
-
-    def tail(self) -> str:
-        """The end of its log."""
-
-
-async def wait_ready(child: Starting, probe: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until `probe()` is true; at most 30 real seconds.
-
-    Raises:
-        ProcessDiedError: `child` ended meanwhile.
-        NotReadyError: it is still not ready.
-    """
-
-    async def once() -> bool | None:
-        if not child.alive:
-            raise child.died()
-        return (await probe()) or None
-
-    if await clock.until(once, limit=READY_SECONDS) is None:
-        raise NotReadyError(f"{child.name} was not ready within {READY_SECONDS:g} s\n{child.tail()}".rstrip())
 
 
 def bound_port(state: Path) -> int | None:
