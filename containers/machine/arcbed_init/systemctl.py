@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,9 @@ def show(names: list[str], properties: list[str], *, value: bool) -> int:
     """Properties as ``Name=value`` lines."""
     blocks = []
     for name in names or [""]:
-        found = ask(verb="show", unit=name) if name else {"Version": "252", "SystemState": "running"}
+        found: dict[str, Any] = (
+            ask(verb="show", unit=name) if name else {"Version": "252", "SystemState": "running"}
+        )
         if found.get("error"):
             found = {
                 "Id": full_name(name),
@@ -213,6 +216,13 @@ def environment() -> int:
     for name, value in sorted(ask(verb="environment")["environment"].items()):
         print(f"{name}={value}")
     return 0
+
+
+def system_state() -> int:
+    """0 and ``running``, or 1 and ``offline``."""
+    up = running()
+    print("running" if up else "offline")
+    return 0 if up else 1
 
 
 def list_units() -> int:
@@ -292,11 +302,11 @@ def run(arguments: argparse.Namespace) -> int:
     if verb in {"start", "stop", "restart", "try-restart", "reload", "reload-or-restart", "force-reload"}:
         return act(verb, names)
     properties = [part for value in (*arguments.property, *arguments.valued) for part in value.split(",")]
-    verbs = {
+    verbs: dict[str, Callable[[], int]] = {
         "is-active": lambda: is_active(names, quiet=arguments.quiet),
         "is-failed": lambda: is_active(names, quiet=arguments.quiet, wanted=("failed",)),
         "is-enabled": lambda: is_enabled(names, quiet=arguments.quiet),
-        "is-system-running": lambda: print("running" if running() else "offline") or (0 if running() else 1),
+        "is-system-running": system_state,
         "enable": lambda: hook("enable", names, now=arguments.now, quiet=arguments.quiet),
         "disable": lambda: hook("disable", names, now=arguments.now, quiet=arguments.quiet),
         "show": lambda: show(names, properties, value=arguments.value or bool(arguments.valued)),
