@@ -39,7 +39,7 @@ async def on(machine, line, limit=180.0):
 
 async def plain(bed, **environment):
     variables = {"ARC_IMDS_ADDRESS": "127.0.0.1:1"} | environment
-    machine = await bed.machine("plain", bare=True, environment=variables)
+    machine = await bed.machine("plain", bare=True, heartbeat_seconds=1, environment=variables)
     await on(machine, OFFLINE)
     return machine
 
@@ -242,3 +242,64 @@ async def imds(machine):
     await on(machine, f"cat > /tmp/imds.py <<'PROGRAM'\n{program}PROGRAM")
     await on(machine, "nohup python3 /tmp/imds.py >/dev/null 2>&1 & sleep 1")
     await on(machine, "curl -sf -H 'Metadata: true' http://127.0.0.1:8169/metadata/instance/compute")
+
+
+async def installed(bed, packages):
+    await admin(bed).publish(packages(AGENT_VERSION))
+    machine = await plain(bed)
+    await on(machine, "wget -q https://aka.ms/azcmagent -O /root/install.sh && bash /root/install.sh")
+    await listening(machine)
+    assert (await machine.connect("--resource-group", "rg-servers")).exit_code == 0
+    return machine
+
+
+async def ended(bed, status):
+    """The machine's `agentUpgrade`, once its newest attempt has ended so and its agent has said so."""
+
+    async def there():
+        found = (await bed.cloud.machine("rg-servers", "plain")).body["properties"]
+        told = found.get("agentUpgrade", {})
+        return (found["agentVersion"], told) if told.get("lastAttemptStatus") == status else None
+
+    return await eventually(f"an upgrade with {status}", there, within=90)
+
+
+async def upgrade(bed, **wanted):
+    path = (await bed.cloud.machine("rg-servers", "plain")).body["id"]
+    done = await bed.cloud.arm.patch(path, {"properties": {"agentUpgrade": wanted}})
+    assert done.status == 200, done.body
+
+
+async def test_service_upgrades_the_agent_when_it_is_asked_to_or_by_itself(bed, packages):
+    machine = await installed(bed, packages)
+    await admin(bed).publish(packages(NEXT))
+
+    await upgrade(bed, desiredVersion="9.9", correlationId="c-1")
+    version, told = await ended(bed, "Failed")
+    assert (version, told["lastAttemptDesiredVersion"]) == (AGENT_VERSION, "9.9")
+    assert "is not in the package repository" in told["lastAttemptMessage"]
+
+    await upgrade(bed, desiredVersion="1.68", correlationId="c-2")
+    version, told = await ended(bed, "Success")
+    assert (version, told["lastAttemptDesiredVersion"]) == (NEXT, "1.68")
+    assert NEXT in await on(machine, "azcmagent version")
+
+    automatic = "1.69.0.0"
+    await admin(bed).publish(packages(automatic), as_latest=True)
+    await upgrade(bed, enableAutomaticUpgrade=True)
+
+    async def upgraded():
+        found = (await bed.cloud.machine("rg-servers", "plain")).body["properties"]
+        return (found["agentVersion"] == automatic and found["status"] == "Connected") or None
+
+    await eventually("the automatic upgrade", upgraded, within=90)
+
+
+async def test_upgrade_by_hand_goes_to_the_newest_or_says_that_there_is_none(bed, packages):
+    machine = await installed(bed, packages)
+    refused = await machine.azcmagent("upgrade", "--version", "9.9")
+    assert refused.exit_code == 23, refused.output
+    await admin(bed).publish(packages(NEXT))
+    done = await machine.azcmagent("upgrade")
+    assert (done.exit_code, f"Agent version {NEXT} is installed" in done.output) == (0, True), done.output
+    assert NEXT in await on(machine, "azcmagent version")

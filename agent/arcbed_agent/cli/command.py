@@ -98,5 +98,6 @@ COMMANDS: Mapping[str, Entry] = {
     "license": Entry("Print the license", f"{_ROOM}.license"),
     "logs": Entry("Collect log files in a .zip file", f"{_ROOM}.logs"),
     "show": Entry("Show the machine's metadata and the agent's status", f"{_ROOM}.show"),
+    "upgrade": Entry("Upgrade the agent", f"{_ROOM}.upgrade"),
     "version": Entry("Print the version", f"{_ROOM}.version"),
 }

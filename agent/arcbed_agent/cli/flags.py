@@ -170,6 +170,11 @@ CHECK = (
 
 SHOW = (Flag("os", "Add details of the operating system", kind="bool", since="1.29"),)
 
+UPGRADE = (
+    Flag("version", "Upgrade to this version, MAJOR.MINOR", since="1.62"),
+    Flag("correlation-id", "GUID of the request that this upgrade answers", ours=True),
+)
+
 LOGS = (
     Flag("full", "Collect all log files, not only the newest", short="f", kind="bool", since="1.24"),
     Flag("output", "Path of the zip file", short="o", kind="file"),

@@ -37,6 +37,7 @@ from arcbed_agent.himds.server import LocalServer
 from arcbed_agent.himds.services import service_statuses
 from arcbed_agent.himds.state import StateFile
 from arcbed_agent.himds.tokens import MachineTokens
+from arcbed_agent.himds.upgrades import Launch, Upgrades
 from arcbed_agent.himds.uplink import Uplink
 from arcbed_agent.host.contract import Host
 from arcbed_agent.host.layout import Layout
@@ -54,6 +55,7 @@ class Himds:
         chance: source of ids, spreads and jitter.
         network: replaces the network (tests, in-process beds); None is TLS as the local configuration says.
         services: ARM's `serviceStatuses`.
+        launch: starts a command that outlives himds; None is the system's way.
         name: of the machine, in clock task names.
         log: where to write.
         redactor: told of secrets, so that they stay out of `log`.
@@ -72,6 +74,7 @@ class Himds:
         chance: random.Random | None = None,
         network: Callable[[], httpx.AsyncBaseTransport] | None = None,
         services: ServiceStatuses = service_statuses,
+        launch: Launch | None = None,
         name: str = "machine",
         log: logging.Logger | None = None,
         redactor: Redactor | None = None,
@@ -105,6 +108,7 @@ class Himds:
             tokens=self.tokens,
             state=self.state,
             services=services,
+            upgrades=Upgrades(layout, clock, self.log, launch),
             **common,
         )
         self.renewal = Renewal(chance=chance, tokens=self.tokens, **common)

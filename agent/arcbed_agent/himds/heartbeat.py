@@ -18,6 +18,7 @@ from arcbed_agent.config import AgentConfig
 from arcbed_agent.himds.identity import Identity
 from arcbed_agent.himds.state import StateFile, rfc3339
 from arcbed_agent.himds.tokens import SERVICES, MachineTokens
+from arcbed_agent.himds.upgrades import Upgrades
 from arcbed_agent.himds.uplink import Uplink
 from arcbed_agent.host.contract import Host
 from arcbed_agent.logging import fields
@@ -45,6 +46,7 @@ class Heartbeat:
     Args:
         instance_id: GUID of this start.
         services: ARM's `serviceStatuses`.
+        upgrades: told of what the service asks for, and asked how it went.
         log: where refusals go.
     """
 
@@ -59,6 +61,7 @@ class Heartbeat:
         tokens: MachineTokens,
         state: StateFile,
         services: ServiceStatuses,
+        upgrades: Upgrades,
         log: logging.Logger,
     ) -> None:
         self.instance_id = instance_id
@@ -69,6 +72,7 @@ class Heartbeat:
         self._tokens = tokens
         self._state = state
         self._services = services
+        self._upgrades = upgrades
         self._log = log
         self._started = clock.now()
         self._sequence = 0
@@ -149,6 +153,8 @@ class Heartbeat:
             "generations": self._state.value.generations,
             "counters": {"tokenRequests": self._tokens.requests},
         }
+        if upgrade := self._upgrades.reported():
+            body["agentUpgrade"] = upgrade
         due = self._sent_at is None or now - self._sent_at >= METADATA_EVERY
         if self._wanted or due or digest != self._sent_hash:
             body["metadata"] = metadata
@@ -160,6 +166,7 @@ class Heartbeat:
         if "metadata" in body:
             self._sent_hash, self._sent_at = body["metadataHash"], now
         self._wanted = answer.get("sendMetadata") is True
+        self._upgrades.consider(answer.get("agentUpgrade"))
         self._state.set(self._state.value.succeeded(now, answer))
         if answer.get("accepted") is False:
             self._log.warning("Heartbeat came too late, a newer one was there", extra=fields(Seq=body["seq"]))

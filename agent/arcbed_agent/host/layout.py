@@ -21,6 +21,7 @@ LINUX: Mapping[str, str] = {
     "machine_certificate": "var/opt/azcmagent/certs/public.pem",  # ours
     "registration": "var/opt/azcmagent/registration.json",  # ours: the journal of an unfinished connect
     "state": "var/opt/azcmagent/state.json",  # ours: last heartbeat, sequence, tags
+    "upgrade": "var/opt/azcmagent/upgrade.json",  # ours: the newest attempt to upgrade
     "tokens": "var/opt/azcmagent/tokens",
     "sockets": "var/opt/azcmagent/socks",
     "himds_socket": "var/opt/azcmagent/socks/himds.sock",

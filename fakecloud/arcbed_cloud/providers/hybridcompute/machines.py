@@ -150,7 +150,8 @@ class Machines:
             row: the machine.
             report: ``agentVersion``, ``status``, ``errorDetails``, ``serviceStatuses``,
                 ``agentConfiguration``, ``metadata`` (already chosen by `members.REPORTED`),
-                ``clientPublicKey``, ``identityKeyStore``, each if it was sent.
+                ``clientPublicKey``, ``identityKeyStore``, ``agentUpgrade`` (how the newest attempt ended),
+                each if it was sent.
         """
         before = row.document["properties"]
         properties = dict(before)
@@ -161,6 +162,8 @@ class Machines:
         for name in _REPORTED_BESIDES:
             if report.get(name) is not None:
                 properties[name] = report[name]
+        if (upgrade := report.get("agentUpgrade")) is not None:
+            properties["agentUpgrade"] = {**(before.get("agentUpgrade") or {}), **upgrade}
         if "status" in report:
             self._set_status(properties, report["status"])
             properties["errorDetails"] = report.get("errorDetails") or []

@@ -48,6 +48,17 @@ class Certificate(BaseModel):
     key_store: Literal["Default", "TPM"] | None = None
 
 
+class UpgradeReport(BaseModel):
+    """How the newest attempt to upgrade the agent ended: ARM's names."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", strict=True)
+
+    last_attempt_desired_version: str = Field(max_length=64)
+    last_attempt_timestamp: str = Field(max_length=64)
+    last_attempt_status: Literal["Success", "Failed"]
+    last_attempt_message: str = Field(default="", max_length=4096)
+
+
 class Beat(BaseModel):
     """One heartbeat; members that are not known are ignored."""
 
@@ -65,6 +76,7 @@ class Beat(BaseModel):
     metadata: dict[str, Any] | None = None
     service_statuses: dict[str, ServiceStatus] | None = None
     agent_configuration: dict[str, Any] | None = None
+    agent_upgrade: UpgradeReport | None = None
     identity: Certificate | None = None
     generations: dict[str, int] | None = None
     counters: dict[str, int] | None = None
@@ -92,6 +104,8 @@ class Beat(BaseModel):
             )
         if self.identity is not None and self.identity.key_store is not None:
             report["identityKeyStore"] = self.identity.key_store
+        if self.agent_upgrade is not None:
+            report["agentUpgrade"] = self.agent_upgrade.model_dump(by_alias=True)
         if self.metadata is not None:
             report["metadata"] = self._checked_metadata(self.metadata)
         return report

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import orjson
 
@@ -25,6 +24,7 @@ from arcbed_cloud.services.his.clones import OVER_AFTER, TURNS, Voices
 from arcbed_cloud.services.his.errors import HisError, invalid_request, too_many
 from arcbed_cloud.services.his.identities import REPEATS_FOR, Identities
 from arcbed_cloud.services.his.limits import HEARTBEAT_SECONDS, HeartbeatRate
+from arcbed_cloud.services.packages import PackageError, Shelf
 from arcbed_cloud.store import Change, Row, Unit
 from arcbed_cloud.store.contract import Document
 
@@ -42,11 +42,12 @@ class HeartbeatAnswer:
 class Heartbeats:
     """Takes heartbeats; each is durable before it is answered, in one commit with those of other machines."""
 
-    def __init__(self, plane: Plane, machines: Machines, identities: Identities) -> None:
+    def __init__(self, plane: Plane, machines: Machines, identities: Identities, shelf: Shelf) -> None:
         self._plane = plane
         self._store = plane.store
         self._machines = machines
         self._identities = identities
+        self._shelf = shelf
         self._rate = HeartbeatRate()
         plane.store.subscribe(self._changed)
         self._changed([Change("heartbeats", row.key, row) for row in plane.store.rows("heartbeats")])
@@ -201,19 +202,40 @@ class Heartbeats:
                 },
                 "generations": {"assignments": 0, "extensions": 0, "config": CONFIG_GENERATION},
                 "identity": {"action": self._identities.asked(properties["vmId"])},
-                "agentUpgrade": _upgrade(properties.get("agentUpgrade")),
+                "agentUpgrade": self._upgrade(properties, said.agent_version),
             }
         )
 
+    def _upgrade(self, properties: Document, current: str) -> Document | None:
+        """The version that the machine is to go to: a person's wish, or the latest where that is on."""
+        given = properties.get("agentUpgrade")
+        if not given:
+            return None
+        automatic = bool(given.get("enableAutomaticUpgrade"))
+        version, request = given.get("desiredVersion"), given.get("correlationId")
+        if (
+            automatic
+            and (latest := self._latest())
+            and _newer(latest, version or current)
+        ):
+            version, request = latest, None
+        if not version:
+            return None
+        return {"desiredVersion": version, "correlationId": request, "enableAutomaticUpgrade": automatic}
 
-def _upgrade(given: dict[str, Any] | None) -> dict[str, Any] | None:
-    if given is None or not given.get("desiredVersion"):
-        return None
-    return {
-        "desiredVersion": given["desiredVersion"],
-        "correlationId": given.get("correlationId"),
-        "enableAutomaticUpgrade": given.get("enableAutomaticUpgrade", False),
-    }
+    def _latest(self) -> str | None:
+        try:
+            return self._shelf.index().latest
+        except PackageError:
+            return None
+
+
+def _newer(version: str, other: str) -> bool:
+    return _numbers(version) > _numbers(other)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) if part.isdigit() else 0 for part in version.split(".")]
 
 
 def _repeated(row: Document, request_id: str, now: float) -> bytes | None:

@@ -56,7 +56,7 @@ class HisService:
         self.not_ready: dict[str, int] = {}
         self.moved: dict[str, str] = {}
         self.identities = Identities(plane, directory, machines)
-        self.heartbeats = Heartbeats(plane, machines, self.identities)
+        self.heartbeats = Heartbeats(plane, machines, self.identities, self.shelf)
 
     # -- who calls -----------------------------------------------------------------------------------------
 
