@@ -24,7 +24,14 @@ def write(tmp_path):
     return write
 
 
-UNIT = "[Unit]\nDescription=Web\n[Service]\nExecStart=/bin/web --port 80\n[Install]\nWantedBy=multi-user.target\n"
+UNIT = """
+[Unit]
+Description=Web
+[Service]
+ExecStart=/bin/web --port 80
+[Install]
+WantedBy=multi-user.target
+"""
 
 CHANGE = "[Service]\nEnvironment=B=2\nExecStart=\nExecStart=/bin/other\n"
 
