@@ -198,3 +198,15 @@ async def test_his_log_is_listed(api):
 
 async def test_unknown_path_is_404_in_the_apis_shape(api):
     assert (await api("GET", "/nothing", status=404))["error"]["code"] == "NotFound"
+
+
+async def test_package_is_published_over_the_api(api, tmp_path):
+    from arcbed_cloud.services.packages.formats import write_deb
+
+    content = write_deb("Package: azcmagent\nVersion: 1.2.3.4\nArchitecture: amd64\n", {})
+    answer = await api.client.put("/packages/azcmagent_1.2.3.4_amd64.deb", content=content)
+    assert (answer.status_code, answer.json()["version"]) == (201, "1.2.3.4")
+    listed = await api("GET", "/packages")
+    assert (listed["latest"], [entry["version"] for entry in listed["packages"]]) == ("1.2.3.4", ["1.2.3.4"])
+    refused = await api.client.put("/packages/other.deb", content=b"no package")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "InvalidPackage")
