@@ -213,11 +213,7 @@ class Heartbeats:
             return None
         automatic = bool(given.get("enableAutomaticUpgrade"))
         version, request = given.get("desiredVersion"), given.get("correlationId")
-        if (
-            automatic
-            and (latest := self._latest())
-            and _newer(latest, version or current)
-        ):
+        if automatic and (latest := self._latest()) and _newer(latest, version or current):
             version, request = latest, None
         if not version:
             return None
