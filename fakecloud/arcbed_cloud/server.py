@@ -18,9 +18,10 @@ import termios
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from arcbed_cloud import hosts
 from arcbed_cloud.app import Cloud, build
@@ -90,6 +91,17 @@ def _settle_memory() -> None:
 # -------------------------------------------------------------------------------------------------
 
 
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol, which forgets a connection that was reset as soon as one that was closed.
+
+    It would otherwise keep its timer, and with it the buffers of its last answer, for `KEEP_ALIVE_SECONDS`.
+    """
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+
+
 class _Server(uvicorn.Server):
     """A uvicorn server that leaves signals to us, and that idle clients do not keep from stopping."""
 
@@ -129,6 +141,7 @@ class _listening:  # noqa: N801 - reads as a statement
         factory: Any = (lambda _config, _default: context) if context else None
         config = uvicorn.Config(
             app,
+            http=_Protocol,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -144,7 +157,7 @@ class _listening:  # noqa: N801 - reads as a statement
         self._listeners = listeners
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._server.serve(self._listeners))
         # uvicorn sets a flag and no event; the socket accepts from the moment it is bound, so nothing is
         # lost.
@@ -152,6 +165,7 @@ class _listening:  # noqa: N801 - reads as a statement
             await _turn()
         if self._task.done():
             await self._task
+        return self
 
     async def __aexit__(self, *_exc: object) -> None:
         self._server.should_exit = True

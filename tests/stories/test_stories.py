@@ -1,15 +1,21 @@
-"""The stories that `arcbed run` tells, told under pytest."""
+"""The stories that `arcbed run` tells, told under pytest on a bed of processes.
+
+Those that need more than processes are told on containers, in `tests/containers`.
+"""
 
 from __future__ import annotations
 
 import pytest
 
+from arcbed.harness.places import PROCESS
 from arcbed.harness.reports import write
 from arcbed.harness.runner import Run, run_one
 from arcbed.harness.scenario import Scenario, discover
 
+TOLD_HERE = [scenario for scenario in discover().values() if not PROCESS.lacks.keys() & set(scenario.needs)]
 
-@pytest.mark.parametrize("scenario", discover().values(), ids=lambda scenario: scenario.name)
+
+@pytest.mark.parametrize("scenario", TOLD_HERE, ids=lambda scenario: scenario.name)
 async def test_story_holds(scenario: Scenario, tmp_path, record_property):
     told = await run_one(scenario, seed="stories")
     for clause, outcome in told.clauses().items():

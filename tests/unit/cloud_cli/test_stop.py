@@ -1,4 +1,4 @@
-"""How the control plane ends: soon, and with every answer delivered."""
+"""How connections and the control plane end: soon, and with every answer delivered."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import socket
 import ssl
+import struct
 from pathlib import Path
 
 import uvloop
@@ -71,3 +72,32 @@ async def _drain(reader: asyncio.StreamReader) -> int:
 def test_answer_that_a_slow_client_still_reads_arrives_whole(tmp_path: Path):
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(_read_after_the_stop(CertificateAuthority(tmp_path))) == LARGE
+
+
+async def _small(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def _reset_while_idle() -> None:
+    listener = _listener()
+    async with server._listening(_small, [listener], None) as listening:
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        await reader.readuntil(b"ok")
+        connections = listening._server.server_state.connections
+        (connection,) = connections
+        assert connection.timeout_keep_alive_task is not None
+        # Closing without lingering is what makes it a reset.
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        async with asyncio.timeout(5):
+            while connections:
+                await server._turn()
+        assert connection.timeout_keep_alive_task is None
+
+
+def test_connection_that_is_reset_keeps_no_timer_and_so_no_memory():
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_reset_while_idle())
