@@ -9,7 +9,7 @@ BASE_IMAGE ?= arcbed/base:debian12
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-picture test test-long lint format docs bench packages base-image images test-containers up clean
+.PHONY: help demo demo-picture test test-long lint format docs bench packages engine base-image images test-containers up clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ demo-picture: $(STAMP) ## Record docs/demo.svg from a real demo run
 test: $(STAMP) lint ## Lint, types and all quick tests
 	@$(BIN)/python -m pytest -m 'not long and not containers'
 
-test-long: $(STAMP) $(CLIENT8)/.installed ## The slow tests: kill -9, fuzzing, old SDKs
+test-long: $(STAMP) $(CLIENT8)/.installed test-containers ## The slow tests: containers, kill -9, fuzzing, old SDKs
 	@$(BIN)/python -m pytest -m 'long and not containers'
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
@@ -68,10 +68,15 @@ docs: $(STAMP) ## Write the generated pages of docs/reference
 bench: $(STAMP) ## Benchmarks beside a bare ASGI app and a plain FastAPI route (needs wrk)
 	@$(BIN)/python tests/benchmarks/run.py
 
-test-containers: $(STAMP) images ## The tests that need a Docker engine
+test-containers: $(STAMP) engine images ## The tests that need a Docker engine
 	@$(BIN)/python -m pytest -m containers
 
-base-image: ## Make the base image with debootstrap, unless it is there (needs root and an engine)
+engine:
+	@docker info >/dev/null 2>&1 || { \
+	  echo "No Docker engine answers. Start one (on Debian: apt-get install docker.io docker-compose debootstrap" \
+	    "iptables), or run 'make test', which needs none."; exit 1; }
+
+base-image: engine ## Make the base image with debootstrap, unless it is there (needs root and an engine)
 	@docker image inspect $(BASE_IMAGE) >/dev/null 2>&1 || containers/base/build.sh $(BASE_IMAGE)
 
 images: $(STAMP) base-image ## Build the images: fakecloud, machine, agent, proxy
