@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, Self
 
@@ -47,6 +52,13 @@ class Clock(Protocol):
 
     def task(self, name: str) -> ClockTask:
         """Register a loop named ``machine/daemon/task``."""
+
+    def child(self, name: str) -> AbstractAsyncContextManager[dict[str, str]]:
+        """Hold time for a process that the block starts and waits for.
+
+        The child is known to the clock as `name` (``machine/daemon/task``) before it starts. The block is
+        given the variables to add to the child's environment.
+        """
 
 
 class SystemTask:
@@ -107,3 +119,8 @@ class SystemClock:
     def task(self, name: str) -> SystemTask:  # noqa: ARG002 - the system clock needs no names
         """A loop on this clock."""
         return SystemTask(self)
+
+    @asynccontextmanager
+    async def child(self, name: str) -> AsyncIterator[dict[str, str]]:  # noqa: ARG002 - nothing to hold
+        """Wall time passes anyway; the child needs to know nothing."""
+        yield {}

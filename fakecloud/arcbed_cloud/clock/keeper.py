@@ -11,8 +11,8 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Self
 
@@ -138,6 +138,12 @@ class Keeper:
     def task(self, name: str) -> KeeperTask:
         """Register a loop named ``machine/daemon/task``; it holds time at once."""
         return KeeperTask(self, name)
+
+    @asynccontextmanager
+    async def child(self, name: str) -> AsyncIterator[dict[str, str]]:
+        """Hold time for a process that the block starts and waits for; it needs no variables."""
+        async with self.task(name):
+            yield {}
 
     def call_at(self, due: datetime, key: str, callback: Callback) -> None:
         """Run `callback` when the bed reaches `due`; a second call with the same `key` replaces the first."""
