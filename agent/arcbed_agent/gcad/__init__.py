@@ -1,0 +1,1 @@
+"""The guest configuration agent: pulls assignments, evaluates packages, reports."""
