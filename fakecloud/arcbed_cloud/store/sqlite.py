@@ -22,7 +22,21 @@ import orjson
 from arcbed_cloud.store.contract import Change, Document, Row, SnapshotError
 from arcbed_cloud.store.mirror import Mirror
 
-TABLES = ("resources", "heartbeats", "identities", "principals", "grants", "operations", "meta")
+TABLES = (
+    "resources",
+    "heartbeats",
+    "identities",
+    "principals",
+    "grants",
+    "operations",
+    "meta",
+    "pulls",
+    "reports",
+)
+# What every state has had since the first version; the others are made when a state is opened.
+_FIRST_TABLES = frozenset(
+    ("resources", "heartbeats", "identities", "principals", "grants", "operations", "meta")
+)
 JOURNALS = ("activity", "his_log")
 _APPEND = {table: f"INSERT INTO {table} (kind, scope, body) VALUES (?, ?, ?)" for table in JOURNALS}  # noqa: S608
 _DELETE = {table: f"DELETE FROM {table} WHERE key = ?" for table in TABLES}  # noqa: S608
@@ -135,7 +149,7 @@ class SqliteStore:
         self._db.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
         self._db.execute("PRAGMA busy_timeout=5000")
         self._db.execute("PRAGMA wal_autocheckpoint=4000")
-        self._db.executescript((files("arcbed_cloud.store") / "schema.sql").read_text())
+        self._make_tables()
         self._listeners: list[Callable[[Sequence[Change]], None]] = []
         self._pending: list[tuple[SqliteUnit, list[tuple[Change, Row | None]], asyncio.Future[None]]] = []
         self._together: dict[asyncio.Task[Any], list[asyncio.Future[None]]] = {}
@@ -380,6 +394,7 @@ class SqliteStore:
             copy.backup(self._db)
         finally:
             copy.close()
+        self._make_tables()
         # Others know by a number above all that they have seen that this is another state now.
         self._db.execute(
             "INSERT INTO changes (seq, tbl, key) "
@@ -407,6 +422,9 @@ class SqliteStore:
         self._load()
         self._tell([*gone, *self._all()])
 
+    def _make_tables(self) -> None:
+        self._db.executescript((files("arcbed_cloud.store") / "schema.sql").read_text())
+
     def _load(self) -> None:
         self._mirrors = {table: Mirror() for table in TABLES}
         for table, mirror in self._mirrors.items():
@@ -427,7 +445,7 @@ def _opened(source: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         copy.close()
         raise SnapshotError(f"{source} is not a snapshot: {error}.") from error
-    if not healthy or not found.issuperset((*TABLES, *JOURNALS)):
+    if not healthy or not found.issuperset((*_FIRST_TABLES, *JOURNALS)):
         copy.close()
         raise SnapshotError(f"{source} is not a whole snapshot of a bed's state.")
     return copy

@@ -123,14 +123,16 @@ class Machines:
         return True
 
     def drop(self, unit: Unit, row: Row) -> None:
-        """Delete a machine's row, its children, and what `forget` removes."""
+        """Delete a machine's row, its children with their reports, and what `forget` removes."""
         self.forget(unit, row)
         for child in self._store.rows("resources", scope=row.key):
+            for report in self._store.rows("reports", scope=child.key):
+                unit.delete("reports", report.key)
             unit.delete("resources", child.key)
         unit.delete("resources", row.key)
 
     def forget(self, unit: Unit, row: Row) -> None:
-        """Remove a machine's principal with its certificates, and its heartbeat and identity rows."""
+        """Remove a machine's principal with its certificates, and its heartbeat, identity and pull rows."""
         if principal := row.document.get("identity", {}).get("principalId"):
             self._directory.remove(unit, principal)
         self._forget_connection(unit, row.document["properties"]["vmId"])
@@ -257,6 +259,7 @@ class Machines:
         document["properties"] = fresh
 
     def _forget_connection(self, unit: Unit, vm_id: str) -> None:
+        unit.delete("pulls", vm_id.lower())
         unit.delete("heartbeats", vm_id.lower())
         unit.delete("identities", vm_id.lower())
 
