@@ -82,8 +82,8 @@ base-image: engine ## Make the base image with debootstrap, unless it is there (
 images: $(STAMP) base-image ## Build the images: fakecloud, machine, agent, proxy
 	@BASE_IMAGE=$(BASE_IMAGE) PYTHON=$(BIN)/python containers/build.sh
 
-packages: $(STAMP) ## Build the agent's .deb, and .rpm where rpmbuild is, into dist/
-	@$(BIN)/python agent/packaging/build.py
+packages: $(STAMP) ## Build the agent's .deb, and .rpm where rpmbuild is, into dist/; AGENT_VERSION=1.68.0.0 for another version
+	@$(BIN)/python agent/packaging/build.py $(if $(AGENT_VERSION),--version $(AGENT_VERSION))
 
 up: $(STAMP) ## Start a control plane in the background and say how to use it
 	@$(BIN)/arcbed start

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the images of the bed: arcbed/fakecloud:dev, arcbed/machine:dev, arcbed/agent:dev, arcbed/proxy:dev.
+# Builds the images of the bed: arcbed/fakecloud:dev, arcbed/machine:dev, arcbed/agent:dev, arcbed/proxy:dev, and
+# arcbed/azurite:dev where npm is.
 #
-#   BASE_IMAGE=debian:bookworm-slim containers/build.sh [fakecloud] [agent] [proxy]
+#   BASE_IMAGE=debian:bookworm-slim containers/build.sh [fakecloud] [agent] [proxy] [azurite]
 #
 # BASE_IMAGE is any Debian 12 with apt; by default the one of `make base-image`. Programs and their pinned packages
 # are put in place here, outside of any image, so a build needs no package index and leaves none of its settings
@@ -15,7 +16,10 @@ stage=build/containers
 interpreter=${PYTHON:-.venv/bin/python}
 revision=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 wanted=("$@")
-[ $# -gt 0 ] || wanted=(fakecloud agent proxy)
+if [ $# = 0 ]; then
+  wanted=(fakecloud agent proxy)
+  if command -v npm >/dev/null; then wanted+=(azurite); fi
+fi
 
 install_into() {  # FOLDER ARGUMENTS...: packages for the image's Python, wheels only
   local folder=$1 machine
@@ -65,6 +69,19 @@ agent_image() {
 
 proxy_image() {
   build_image arcbed/proxy:dev containers/proxy/Dockerfile
+}
+
+azurite_image() {
+  local pins=containers/azurite/package-lock.json
+  if ! cmp -s "$pins" "$stage/azurite/pins.json"; then
+    rm -rf "$stage/azurite"
+    mkdir -p "$stage/azurite/packages"
+    cp containers/azurite/package*.json "$stage/azurite/packages/"
+    npm ci --prefix "$stage/azurite/packages" --omit=dev --no-audit --no-fund --silent
+    find "$stage/azurite/packages/node_modules" \( -name '*.map' -o -name '*.d.ts' \) -type f -delete
+    cp "$pins" "$stage/azurite/pins.json"
+  fi
+  build_image arcbed/azurite:dev containers/azurite/Dockerfile
 }
 
 mkdir -p "$stage"

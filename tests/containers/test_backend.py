@@ -21,9 +21,11 @@ from arcbed.harness.containers.engine import Engine, Images
 from arcbed.harness.places import DOCKER
 from arcbed.harness.process import ProcessDiedError
 from arcbed.harness.scenario import Scenario, discover
+from arcbed_agent import AGENT_VERSION
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(180)]
 GROUP = "rg-servers"
+LATER = "1.68.0.0"
 
 
 def objects(engine: Engine) -> list[reaper.Found]:
@@ -40,8 +42,16 @@ def engine(tmp_path):
     made.close()
 
 
+@pytest.fixture(scope="module")
+def two_versions(packages):
+    """The folder with the agent's package, and with that of a later version."""
+    packages(AGENT_VERSION)
+    return packages(LATER).parent
+
+
 @pytest.mark.parametrize("name", discover())
-async def test_every_story_holds_on_docker(name):
+async def test_every_story_holds_on_docker(name, two_versions, monkeypatch):
+    monkeypatch.setenv("ARCBED_PACKAGES", str(two_versions))
     told = await runner.run_one(discover()[name], seed="7", place=DOCKER)
 
     assert told.outcome == "passed", told.error

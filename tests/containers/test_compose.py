@@ -13,7 +13,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from engine import AGENT, MACHINE, Container, container, docker, inspect
+from engine import AGENT, AZURITE, MACHINE, Container, container, docker, inspect
 
 from arcbed.harness import clock
 from arcbed_cloud import hosts
@@ -24,6 +24,12 @@ MACHINES = ("web-01", "app-01", "db-01")
 SDKS = sysconfig.get_path("purelib")
 #: The SDKs of this environment are mounted into containers, whose Python is Debian's.
 same_python = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the images run Python 3.11")
+
+
+#: `make images` builds it only where npm is.
+HAS_AZURITE = (
+    docker("image", "inspect", AZURITE, check=False).returncode == 0 if shutil.which("docker") else False
+)
 
 
 def compose() -> list[str]:
@@ -88,7 +94,7 @@ class Bed:
 
 @pytest.fixture(scope="module")
 def bed():
-    up = Bed("proxy", "aws")
+    up = Bed("proxy", "aws", *(["azurite"] if HAS_AZURITE else []))
     try:
         up.call("up", "--detach")
         yield up
@@ -242,3 +248,29 @@ async def test_machine_whose_container_is_made_anew_is_the_same_machine(bed):
     assert bed.container("db-01").name != old
     await until(lambda: bed.connected("db-01"), 60)
     assert json.loads(bed.container("db-01").run("azcmagent", "show", "-j").stdout)["vmId"] == before
+
+
+UPLOAD = """
+from datetime import UTC, datetime, timedelta
+from azure.storage.blob import BlobServiceClient, generate_blob_sas
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+service = BlobServiceClient("http://azurite:10000/devstoreaccount1", credential=KEY)
+blob = service.create_container("packages").get_blob_client("one.zip")
+blob.upload_blob(b"0123456789")
+until = datetime.now(UTC) + timedelta(hours=1)
+print(blob.url + "?" + generate_blob_sas(
+    "devstoreaccount1", "packages", "one.zip", account_key=KEY, permission="r", expiry=until))
+"""
+
+
+@pytest.mark.skipif(not HAS_AZURITE, reason="the image of Azurite was not built: no npm")
+@same_python
+def test_machine_reads_a_blob_of_azurite_with_a_signature_and_not_without(bed):
+    sdk = ("--volume", f"{SDKS}:/sdk:ro", "--env", "PYTHONPATH=/sdk")
+    machine = bed.container("web-01")
+    machine.wait("exec 3<>/dev/tcp/azurite/10000")
+    with container(MACHINE, *bed.machine_options, *sdk, command=("sleep", "300")) as plain:
+        signed = plain.run("python3", "-c", UPLOAD).stdout.strip()
+    assert machine.run("curl", "-s", "-r", "2-4", signed).stdout == "234"
+    bare = machine.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", signed.partition("?")[0])
+    assert bare.stdout in {"403", "404"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 FAKECLOUD, MACHINE, AGENT = "arcbed/fakecloud:dev", "arcbed/machine:dev", "arcbed/agent:dev"
+AZURITE = "arcbed/azurite:dev"
 
 
 def docker(*arguments: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:

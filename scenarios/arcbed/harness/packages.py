@@ -1,4 +1,4 @@
-"""The agent's package, for stories that install it."""
+"""The agent's packages, for stories that install it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,30 @@ from pathlib import Path
 from arcbed.harness.errors import NotCoveredError
 
 
-def agent_package() -> Path:
-    """The newest .deb of the agent in ``$ARCBED_PACKAGES``, else in ``dist``.
+def version(package: Path) -> str:
+    """``1.67.3399.1`` of ``azcmagent_1.67.3399.1_amd64.deb``."""
+    return package.name.split("_")[1]
+
+
+def agent_packages(count: int = 1) -> list[Path]:
+    """The .debs of the agent's `count` newest versions, oldest first.
+
+    They are looked for in ``$ARCBED_PACKAGES``, else in ``dist``.
 
     Raises:
-        NotCoveredError: there is none.
+        NotCoveredError: there are fewer.
     """
     folder = Path(os.environ.get("ARCBED_PACKAGES") or "dist")
-    found = sorted(folder.glob("azcmagent_*.deb"), key=lambda file: file.stat().st_mtime)
+    found = sorted(folder.glob("azcmagent_*.deb"), key=_order)
     if not found:
         raise NotCoveredError(f"there is no package of the agent in {folder}: make packages")
-    return found[-1]
+    if len(found) < count:
+        raise NotCoveredError(
+            f"there is one version of the agent in {folder}, and an upgrade takes two: "
+            "make packages AGENT_VERSION=1.68.0.0"
+        )
+    return found[-count:]
+
+
+def _order(package: Path) -> list[int]:
+    return [int(part) for part in version(package).split(".")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arcbed.harness import Bed, CloudOptions, Machine
 from arcbed.harness.checks import contains, equal, exited
-from arcbed.harness.packages import agent_package
+from arcbed.harness.packages import agent_packages
 from arcbed.harness.process import Completed
 from arcbed.harness.scenario import scenario
 from arcbed.portal import Onboarding, Principal, linux_script
@@ -25,7 +25,7 @@ async def story(bed: Bed) -> None:
     """What an administrator pastes from the portal works unchanged, from download to Connected."""
     await bed.cloud.register()
     await bed.cloud.new_group(GROUP)
-    await bed.cloud.host.admin.publish(agent_package())
+    await bed.cloud.host.admin.publish(*agent_packages())
     server = await bed.machine(
         "server-01", resource_group=GROUP, bare=True, environment={"ARC_IMDS_ADDRESS": "127.0.0.1:1"}
     )
