@@ -150,6 +150,7 @@ class Property:
 
 
 _TYPES = {bool: "true or false", int: "a whole number", str: "a string", tuple: "a list"}
+GOVERNOR_BACK_ENDS: Final = ("systemd", "cgroup2", "cgroup1", "signals", "none")
 BYPASS_KEYWORDS: Final = ("AAD", "ARM", "Arc", "ArcData", "AMA")
 
 
@@ -197,6 +198,14 @@ def _check_percent(value: int) -> None:
         raise ValueError("expected a percentage from 1 to 100")
 
 
+def _one_of(*words: str) -> Callable[[str], None]:
+    def check(value: str) -> None:
+        if value not in words:
+            raise ValueError(f"expected one of {', '.join(words)}")
+
+    return check
+
+
 def _check_endpoint(value: str) -> None:
     parts = urlsplit(value)
     if value and (parts.scheme != "https" or not parts.hostname):
@@ -211,6 +220,21 @@ def _check_port(value: int) -> None:
 def _check_seconds(value: int) -> None:
     if not 0 <= value <= 86_400:
         raise ValueError("expected seconds from 1 to 86400, or 0 for the server's pace")
+
+
+def _check_gap(value: int) -> None:
+    if not 1 <= value <= 86_400:
+        raise ValueError("expected seconds from 1 to 86400")
+
+
+def _check_reapply(value: str) -> None:
+    if value not in {"pending", "changed-only"}:
+        raise ValueError("expected pending or changed-only")
+
+
+def _check_repair(value: str) -> None:
+    if value not in {"next", "immediate"}:
+        raise ValueError("expected next or immediate")
 
 
 #: In the order in which ``azcmagent config list`` prints them.
@@ -239,6 +263,24 @@ PROPERTIES: Final[Mapping[str, Property]] = MappingProxyType(
             Property("tls.caBundle", "", "PEM file of trusted authorities", ours=True),
             Property("himds.port", 40_342, "Port of the local endpoint, 0 for any", _check_port, ours=True),
             Property("himds.heartbeatSeconds", 0, "Heartbeat period", _check_seconds, ours=True),
+            Property("gcad.pullSeconds", 0, "Period of assignment pulls", _check_seconds, ours=True),
+            Property("gcad.consistencySeconds", 0, "Period of evaluations", _check_seconds, ours=True),
+            Property("gcad.reapplyAfterSeconds", 900, "Gap that counts as cut off", _check_gap, ours=True),
+            Property(
+                "gcad.reapply", "pending", "After a gap: pending or changed-only", _check_reapply, ours=True
+            ),
+            Property(
+                "gcad.repair",
+                "next",
+                "Drift is repaired at the next run or immediately",
+                _check_repair,
+                ours=True,
+            ),
+            Property("gcad.evaluationLimitSeconds", 3_600, "How long a run may take", _check_gap, ours=True),
+            Property("gcad.allowHostChanges", False, "Set may change what is outside ARC_ROOT", ours=True),
+            Property("clock.address", "", "The bed's clock: a Unix socket or host:port", ours=True),
+            Property("clock.machine", "", "How the bed's clock calls this machine", ours=True),
+            Property("clock.tokenFile", "", "File with the token of the bed's clock", ours=True),
             Property("host.imdsAddress", "", "Address of the cloud metadata service", ours=True),
             Property("agent.profile", "current", "Whose error codes: current or seed (2022)", ours=True),
             Property("host.root", "", "Folder whose files describe the machine", ours=True),
@@ -250,6 +292,23 @@ PROPERTIES: Final[Mapping[str, Property]] = MappingProxyType(
                 "host.supportTable", "current", "Table of supported systems: current or 2022", ours=True
             ),
             Property("host.clusterResourceId", "", "ARM id of the cluster of this machine", ours=True),
+            Property(
+                "governor.mode",
+                "enforce",
+                "CPU limits: enforce or account",
+                _one_of("enforce", "account"),
+                ours=True,
+            ),
+            Property(
+                "governor.backend", "auto", "What limits CPU", _one_of("auto", *GOVERNOR_BACK_ENDS), ours=True
+            ),
+            Property(
+                "governor.percentOf",
+                "core",
+                "CPU limits are of one core or of the machine",
+                _one_of("core", "machine"),
+                ours=True,
+            ),
         )
     }
 )

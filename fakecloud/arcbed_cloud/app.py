@@ -9,15 +9,17 @@ from datetime import datetime
 
 from arcbed_cloud import seed
 from arcbed_cloud.admin.app import admin_app
-from arcbed_cloud.admin.bed import Bed
+from arcbed_cloud.admin.bed import ROSTER_KEY, Bed
+from arcbed_cloud.admin.guard import load_or_make_token
 from arcbed_cloud.admin.health import own_app
 from arcbed_cloud.arm.front import ArmFront
-from arcbed_cloud.clock import Keeper
+from arcbed_cloud.clock import Channel, Keeper
 from arcbed_cloud.dispatch import App, Dispatcher
 from arcbed_cloud.estate import Estate
 from arcbed_cloud.ids import Ids
 from arcbed_cloud.plane import Plane
-from arcbed_cloud.providers import hybridcompute
+from arcbed_cloud.providers import guestconfiguration, hybridcompute
+from arcbed_cloud.providers.guestconfiguration import GuestAssignments, Reports
 from arcbed_cloud.providers.hybridcompute import Machines
 from arcbed_cloud.services.entra import Directory, Tokens
 from arcbed_cloud.services.entra.router import entra_app
@@ -45,8 +47,11 @@ class Cloud:
     signin: SignIn
     front: ArmFront
     machines: Machines
+    assignments: GuestAssignments
     his: HisService
     bed: Bed
+    channel: Channel
+    clock_token: str
     asgi: App
     admin: App
     first_start: bool = False
@@ -66,6 +71,8 @@ class Cloud:
             return
         self._down = True
         self.bed.ready = False
+        self.channel.close()
+        await self.channel.written()
         for task in self._running:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -100,7 +107,19 @@ def build(settings: Settings) -> Cloud:
     front = ArmFront(plane, tokens, directory)
     machines = Machines(plane, directory)
     front.register(hybridcompute.resource_types(front.context, machines))
+    assignments = GuestAssignments(front.context)
+    reports = Reports(plane, assignments)
+    front.register(guestconfiguration.resource_types(front.context, assignments, reports))
     bed = Bed(plane, directory, estate, boot=boot)
+    clock_token = load_or_make_token(settings.state, "clock.token")
+    roster = store.get("meta", ROSTER_KEY)
+    channel = bed.channel = Channel(
+        clock,
+        seed=ids.seed,
+        token=clock_token,
+        keep=bed.keep_roster,
+        roster=roster.document if roster else None,
+    )
     shelf = Shelf(settings.state)
     his = HisService(plane, directory, tokens, machines, shelf)
     graph = Graph(plane, directory, writers=frozenset({estate.owner.objectId}))
@@ -122,8 +141,11 @@ def build(settings: Settings) -> Cloud:
         signin=signin,
         front=front,
         machines=machines,
+        assignments=assignments,
         his=his,
         bed=bed,
+        channel=channel,
+        clock_token=clock_token,
         asgi=Dispatcher(services, own_app(bed), served),
         admin=admin_app(bed, tokens, signin, front),
     )
@@ -141,9 +163,9 @@ def _clock(settings: Settings, store: Store) -> Keeper:
     """The bed's time goes on from where an earlier process kept it."""
     row = store.get("meta", "clock")
     if row is None:
-        return Keeper(settings.clock)
+        return Keeper(settings.clock, start=settings.clock_start, grace=settings.clock_grace)
     kept = datetime.fromisoformat(row.document["now"])
     if settings.clock == "live":
         wall = Keeper()
         kept = wall.now() + (kept - datetime.fromisoformat(row.document["wall"]))
-    return Keeper(settings.clock, start=kept)
+    return Keeper(settings.clock, start=kept, grace=settings.clock_grace)

@@ -26,7 +26,8 @@ class InUseError(RuntimeError):
 class Running:
     """What ``fakecloud.json`` says of a process that answers.
 
-    `url` is where clients reach it, `admin` is ``unix:PATH`` or an URL.
+    `url` is where clients reach it, `admin` is ``unix:PATH`` or an URL, `clock` is the path of the clock's
+    socket or the clock's ``host:port``.
     """
 
     pid: int
@@ -35,6 +36,7 @@ class Running:
     tls: bool
     url: str
     admin: str
+    clock: str
 
     @classmethod
     def read(cls, folder: Path) -> Running | None:

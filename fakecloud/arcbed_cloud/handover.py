@@ -14,11 +14,11 @@ from arcbed_cloud.estate import Estate
 from arcbed_cloud.files import write_atomic
 
 #: Names in the folder.
-AUTHORITY, ONBOARDING = "ca.pem", "onboarding.json"
+AUTHORITY, ONBOARDING, CLOCK = "ca.pem", "onboarding.json", "clock.token"
 
 
-def hand_over(folder: Path, ca_file: Path, estate: Estate) -> None:
-    """Write ``ca.pem`` and ``onboarding.json``, readable by everybody who sees the folder.
+def hand_over(folder: Path, ca_file: Path, estate: Estate, clock_token: str) -> None:
+    """Write ``ca.pem``, ``onboarding.json`` and ``clock.token``, readable by all who see the folder.
 
     ``onboarding.json`` has the members of ``fakecloud env --json`` that a machine needs: tenantId,
     subscriptionId, and clientId, clientSecret and objectId of ``onboarding``.
@@ -36,4 +36,5 @@ def hand_over(folder: Path, ca_file: Path, estate: Estate) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / AUTHORITY, ca_file.read_bytes(), mode=0o644)
+    write_atomic(folder / CLOCK, clock_token + "\n", mode=0o644)
     write_atomic(folder / ONBOARDING, orjson.dumps(document, option=orjson.OPT_INDENT_2), mode=0o644)

@@ -25,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from arcbed_cloud import hosts
 from arcbed_cloud.app import Cloud, build
+from arcbed_cloud.clock import listening as clock_listening
 from arcbed_cloud.dispatch import App
 from arcbed_cloud.folder import Running, held
 from arcbed_cloud.handover import hand_over
@@ -57,7 +58,12 @@ async def serve(settings: Settings, announce: Callable[[Cloud, Running], None]) 
     # The database and its journal are nobody else's business, whatever the folder's own mode is.
     os.umask(0o077)
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with held(settings.state), _public_socket(settings) as public, _admin_sockets(settings) as admin:
+    with (
+        held(settings.state),
+        _public_socket(settings) as public,
+        _admin_sockets(settings) as admin,
+        _clock_sockets(settings) as clock,
+    ):
         cloud = build(settings)
         context = cloud.plane.authority.server_context() if settings.tls else None
         stop = asyncio.Event()
@@ -66,10 +72,14 @@ async def serve(settings: Settings, announce: Callable[[Cloud, Running], None]) 
         await cloud.startup()
         _settle_memory()
         try:
-            async with _listening(cloud.asgi, [public], context), _listening(cloud.admin, admin, None):
-                running = _running(settings, public, admin)
+            async with (
+                _listening(cloud.asgi, [public], context),
+                _listening(cloud.admin, admin, None),
+                clock_listening(cloud.channel, clock),
+            ):
+                running = _running(settings, public, admin, clock)
                 if settings.share is not None:
-                    hand_over(settings.share, cloud.plane.authority.ca_file, cloud.estate)
+                    hand_over(settings.share, cloud.plane.authority.ca_file, cloud.estate, cloud.clock_token)
                 running.write(settings.state)
                 announce(cloud, running)
                 await stop.wait()
@@ -232,11 +242,27 @@ def _admin_sockets(settings: Settings) -> Iterator[list[socket.socket]]:
             names = settings.admin_hosts or ("127.0.0.1",)
             yield [opened.enter_context(tcp(name, settings.admin_port)) for name in names]
         return
+    with _unix(settings.state / "admin.sock") as listener:
+        yield [listener]
+
+
+@contextmanager
+def _clock_sockets(settings: Settings) -> Iterator[list[socket.socket]]:
+    """The Unix socket first, then one TCP socket for each address of the control network."""
+    with ExitStack() as opened:
+        listeners = [opened.enter_context(_unix(settings.state / "clock.sock"))]
+        if settings.clock_port is not None:
+            names = settings.admin_hosts or ("127.0.0.1",)
+            listeners += [opened.enter_context(tcp(name, settings.clock_port)) for name in names]
+        yield listeners
+
+
+@contextmanager
+def _unix(file: Path) -> Iterator[socket.socket]:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    file = settings.state / "admin.sock"
     try:
         _bind_unix(listener, file)
-        yield [listener]
+        yield listener
     finally:
         listener.close()
         file.unlink(missing_ok=True)
@@ -256,7 +282,9 @@ def _bind_unix(listener: socket.socket, file: Path) -> None:
     listener.setblocking(False)
 
 
-def _running(settings: Settings, public: socket.socket, admin: list[socket.socket]) -> Running:
+def _running(
+    settings: Settings, public: socket.socket, admin: list[socket.socket], clock: list[socket.socket]
+) -> Running:
     port: int = public.getsockname()[1]
     scheme = "https" if settings.tls else "http"
     everywhere = settings.host in {"0.0.0.0", "::"}
@@ -267,4 +295,8 @@ def _running(settings: Settings, public: socket.socket, admin: list[socket.socke
     else:
         reached = f"unix:{(settings.state / 'admin.sock').resolve()}"
     url = settings.public_url or f"{scheme}://{name}:{port}"
-    return Running(os.getpid(), settings.host, port, settings.tls, url.rstrip("/"), reached)
+    ticking = str((settings.state / "clock.sock").resolve())
+    if settings.clock_port is not None:
+        host, number = clock[1].getsockname()[:2]
+        ticking = f"{host}:{number}"
+    return Running(os.getpid(), settings.host, port, settings.tls, url.rstrip("/"), reached, ticking)

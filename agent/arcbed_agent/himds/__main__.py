@@ -10,7 +10,7 @@ import sys
 
 from setproctitle import setproctitle
 
-from arcbed_agent.clock import SystemClock
+from arcbed_agent.clock import BedClock, SystemClock, open_clock
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
 from arcbed_agent.himds.daemon import Himds
@@ -18,15 +18,23 @@ from arcbed_agent.host import Layout, open_host
 from arcbed_agent.logging import FATAL, Redactor, fields, open_log
 
 
-async def _serve(layout: Layout, clock: SystemClock, redactor: Redactor) -> None:
-    config = LocalConfig.load(layout)
-    himds = Himds(
-        layout=layout,
-        clock=clock,
-        host=open_host(layout, config.values),
-        config=config,
-        redactor=redactor,
-    )
+async def _serve(
+    layout: Layout, clock: SystemClock | BedClock, config: LocalConfig, redactor: Redactor
+) -> None:
+    async with clock:
+        himds = Himds(
+            layout=layout,
+            clock=clock,
+            host=open_host(layout, config.values),
+            config=config,
+            chance=clock.chance,
+            name=clock.machine,
+            redactor=redactor,
+        )
+        await _until_stopped(himds)
+
+
+async def _until_stopped(himds: Himds) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -55,13 +63,18 @@ def main() -> None:
         sys.exit(0 if asked else 101)
     setproctitle("himds")
     os.umask(0o027)
-    layout, clock, redactor = Layout.from_environment(), SystemClock(), Redactor()
+    layout, redactor = Layout.from_environment(), Redactor()
+    clock: SystemClock | BedClock = SystemClock()
     log = logging.getLogger("himds")
     log.setLevel(logging.DEBUG)
     log.propagate = False
     try:
-        log.addHandler(open_log(layout["himds_log"], clock, redactor=redactor))
-        asyncio.run(_serve(layout, clock, redactor))
+        try:
+            config = LocalConfig.load(layout)
+            clock = open_clock(config.values, "himds")
+        finally:
+            log.addHandler(open_log(layout["himds_log"], clock, redactor=redactor))
+        asyncio.run(_serve(layout, clock, config, redactor))
     except (AgentError, OSError) as error:
         refused = error if isinstance(error, AgentError) else AgentError(5, str(error))
         log.log(FATAL, str(refused), extra=fields({"Exit Code": refused.code}))

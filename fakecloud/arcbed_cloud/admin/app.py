@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -11,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 
 from arcbed_cloud.admin.bed import Bed, masked
+from arcbed_cloud.admin.clock import clock_routes
 from arcbed_cloud.admin.guard import Guard, load_or_make_token
 from arcbed_cloud.admin.health import failure
 from arcbed_cloud.admin.packages import package_routes
@@ -43,15 +43,6 @@ class NewPrincipal(_Body):
     secretSeconds: float = Field(default=365 * 86_400, gt=0)  # noqa: N815 - JSON's spelling
 
 
-class Duration(_Body):
-    """How far to move the bed."""
-
-    days: float = Field(default=0, ge=0)
-    hours: float = Field(default=0, ge=0)
-    minutes: float = Field(default=0, ge=0)
-    seconds: float = Field(default=0, ge=0)
-
-
 class Approval(_Body):
     """Who signs in: object id or principal name; the first user if left out."""
 
@@ -69,6 +60,7 @@ def admin_app(bed: Bed, tokens: Tokens, signin: SignIn, front: ArmFront) -> App:
     app = FastAPI(title="fakecloud admin", openapi_url=None, docs_url=None, redoc_url=None)
     router = APIRouter(prefix="/_fakecloud")
     _state_routes(router, bed)
+    clock_routes(router, bed)
     _principal_routes(router, Principals(bed.plane, bed.directory, bed.estate))
     _device_routes(router, signin)
     _cloud_routes(router, bed, tokens, front)
@@ -115,14 +107,6 @@ def _state_routes(router: APIRouter, bed: Bed) -> None:
     async def restore(name: str) -> Response:
         await bed.restore(name)
         return _json({"restored": name})
-
-    @router.get("/clock")
-    async def clock() -> Response:
-        return _json(bed.time())
-
-    @router.post("/clock/advance")
-    async def advance(duration: Duration) -> Response:
-        return _json(await bed.advance(timedelta(**duration.model_dump())))
 
 
 def _principal_routes(router: APIRouter, principals: Principals) -> None:

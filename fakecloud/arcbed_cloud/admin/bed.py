@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from arcbed_cloud import seed
+from arcbed_cloud.clock import Channel
 from arcbed_cloud.estate import Estate
 from arcbed_cloud.plane import Plane
 from arcbed_cloud.services.entra import Directory
 from arcbed_cloud.store import Row, SnapshotError
 
 CLOCK_KEY = "clock"
+ROSTER_KEY = "clock/processes"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECRET = re.compile(r"secret|password|digest|salt|token|protectedsettings|privatekey", re.IGNORECASE)
 MASK = "********"
@@ -30,6 +32,7 @@ class Bed:
         self.directory = directory
         self.estate = estate
         self.ready = False
+        self.channel: Channel | None = None
         self._boot = boot
         self._folder = plane.settings.state / "snapshots"
 
@@ -44,6 +47,8 @@ class Bed:
         self.plane.store.reset()
         await self.plant()
         await self.keep_time()
+        if self.channel is not None:
+            await self.keep_roster(self.channel.roster())
 
     # -- snapshots -----------------------------------------------------------------------------------------
 
@@ -103,6 +108,12 @@ class Bed:
             "wall": datetime.fromtimestamp(clock.wall(), UTC).isoformat(timespec="milliseconds"),
             "mode": clock.mode,
             "running": clock.running,
+            "waiting": [
+                {"task": name, "until": until.isoformat(timespec="milliseconds") if until else None}
+                for name, until in clock.waiting
+            ],
+            "processes": self.channel.processes if self.channel else [],
+            "missing": self.channel.missing if self.channel else [],
         }
 
     async def advance(self, delta: timedelta) -> dict[str, Any]:
@@ -116,6 +127,39 @@ class Bed:
         finally:
             await self.keep_time()
         return self.time()
+
+    async def step(self, limit: datetime) -> dict[str, Any]:
+        """Go on to the next deadline up to `limit`; `moved` says whether there was one.
+
+        Raises:
+            ClockStalledError: a task holds time; the message names it.
+        """
+        moved = await self.plane.clock.step(limit)
+        return self.time() | {"moved": moved}
+
+    async def freeze(self) -> dict[str, Any]:
+        """Let time stand still."""
+        await self.plane.clock.freeze()
+        await self.keep_time()
+        return self.time()
+
+    async def resume(self) -> dict[str, Any]:
+        """Let time flow, also without those that have not come back after a restart."""
+        if self.channel is not None:
+            self.channel.forget_missing()
+        await self.plane.clock.resume()
+        await self.keep_time()
+        return self.time()
+
+    def let_pass(self, tasks: list[str]) -> dict[str, Any]:
+        """Let time pass while these tasks run, and no others; an empty list ends it."""
+        self.plane.clock.let_pass(*tasks)
+        return self.time()
+
+    async def keep_roster(self, roster: dict[str, Any]) -> None:
+        """Write down which processes hang on the clock, for the next process to wait for."""
+        async with self.plane.store.unit() as unit:
+            unit.put("meta", ROSTER_KEY, roster, kind=ROSTER_KEY)
 
     async def keep_time(self) -> None:
         """Write the bed's instant down, for the next process to go on from."""

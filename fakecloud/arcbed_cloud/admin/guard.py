@@ -13,9 +13,9 @@ from arcbed_cloud.dispatch import App, Receive, Scope, Send
 from arcbed_cloud.files import write_atomic
 
 
-def load_or_make_token(folder: Path) -> str:
-    """The bearer token in ``admin.token`` (0600), made at first start."""
-    file = folder / "admin.token"
+def load_or_make_token(folder: Path, name: str = "admin.token") -> str:
+    """The token in a file of the state folder (0600), made at first start."""
+    file = folder / name
     if file.exists() and (known := file.read_text().strip()):
         return known
     token = secrets.token_urlsafe(32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,6 +81,22 @@ def command(
     clock: Annotated[
         ClockMode, typer.Option(help="Let time flow, or stand still until it is advanced.")
     ] = ClockMode.LIVE,
+    start: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"],
+            help="Where the bed's time begins, in UTC; by default now. Holds at the first start only.",
+        ),
+    ] = None,
+    clock_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Serve the clock's channel on TCP too, on the addresses of --admin-host."
+        ),
+    ] = None,
+    clock_grace: Annotated[
+        float, typer.Option(min=0.1, help="Real seconds for which a task may keep time from moving.")
+    ] = 30.0,
     heartbeat_seconds: Annotated[
         int, typer.Option(min=1, max=86_400, help="The pace of heartbeats that machines are asked for.")
     ] = 300,
@@ -124,6 +141,9 @@ def command(
         public_url=public_url,
         durability=durability.value,
         clock=clock.value,
+        clock_start=start.replace(tzinfo=UTC) if start else None,
+        clock_port=clock_port,
+        clock_grace=clock_grace,
         seed=seed,
         server_key=server_key.value,
         heartbeat_seconds=heartbeat_seconds,

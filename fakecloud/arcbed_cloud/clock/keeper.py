@@ -1,90 +1,43 @@
-"""An in-process time keeper.
+"""The time keeper.
 
 Every loop that waits is a *task* of the keeper: it runs, or it sleeps until a deadline. The keeper moves time
 only while every task sleeps, and then only to the earliest deadline, so that `advance(days=14)` meets every
 heartbeat and every timer in order. Tasks and timers wake one at a time, ordered by (deadline, name).
+
+Tasks of this process are `KeeperTask`s; those of other processes come through `arcbed_cloud.clock.channel`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Self
+from typing import Literal, Protocol
 
 import structlog
+
+from arcbed_cloud.clock.agenda import Agenda, Callback, Entry, Wakeable
+from arcbed_cloud.clock.task import KeeperTask
 
 _log = structlog.get_logger(__name__)
 
 Mode = Literal["live", "stepped"]
-Callback = Callable[[], Awaitable[None] | None]
-
-
-_SWEEP_FROM = 1_000
 
 
 class ClockStalledError(RuntimeError):
     """A task kept time from moving for longer than its real-time grace; the message names it."""
 
 
-class _Sleeper:
-    """One entry of the heap: a sleeping task, or a timer with its callback."""
+class Runner(Protocol):
+    """Whatever runs or sleeps, in this process or in another."""
 
-    __slots__ = ("callback", "deadline", "gone", "name", "place", "wake")
+    name: str
 
-    def __init__(self, deadline: datetime, name: str, order: int, wake: asyncio.Event | None) -> None:
-        self.deadline = deadline
-        self.name = name
-        self.place = (deadline, name.split("/"), order)
-        self.wake = wake
-        self.callback: Callback | None = None
-        self.gone = False
-
-    def __lt__(self, other: _Sleeper) -> bool:
-        return self.place < other.place
-
-
-class KeeperTask:
-    """A registered loop. It counts as running from its construction until it sleeps or leaves.
-
-    Use it as an async context manager. Names are ``machine/daemon/task``.
-    """
-
-    def __init__(self, keeper: Keeper, name: str) -> None:
-        self.name = name
-        self._keeper = keeper
-        self._depth = 0
-        keeper._start(self)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        self._keeper._leave(self)
-
-    async def sleep_until(self, deadline: datetime | None, wake: asyncio.Event | None = None) -> bool:
-        """Sleep until `deadline` (None: for ever) or until `wake` is set; True if it was the event.
-
-        The task counts as running again from the moment it is woken, not from when it is next scheduled.
-        """
-        return await self._keeper._sleep(self, deadline, wake)
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep for `seconds` of the bed's time."""
-        await self.sleep_until(self._keeper.now() + timedelta(seconds=seconds))
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Hold time while work that arrived from outside (a request, a push) is done by a sleeping task."""
-        self._keeper._start(self)
-        try:
-            yield
-        finally:
-            self._keeper._stop(self)
+    @property
+    def deadline(self) -> datetime | None:
+        """Until when it sleeps, while it does; None is for ever."""
 
 
 class Keeper:
@@ -100,19 +53,19 @@ class Keeper:
         self.mode: Mode = mode
         self.grace = grace
         self._offset = (start - self._wall_now()) if start is not None else timedelta()
-        self._frozen: datetime | None = self._wall_now() + self._offset if mode == "stepped" else None
-        if start is not None and mode == "stepped":
-            self._frozen = start
-        self._heap: list[_Sleeper] = []
-        self._forgotten = 0
-        self._order = itertools.count()
-        self._running: dict[KeeperTask, int] = {}
-        self._timers: dict[str, _Sleeper] = {}
+        self._frozen: datetime | None = None
+        if mode == "stepped":
+            self._frozen = start or self._wall_now()
+        self._agenda = Agenda()
+        self._known: dict[Runner, None] = {}
+        self._running: dict[Runner, int] = {}
+        self._timers: dict[str, Entry] = {}
+        self._let_pass: tuple[str, ...] = ()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._changed = asyncio.Event()
-        self._driver: asyncio.Task[None] | None = None
         self._advancing = asyncio.Lock()
+        self._listeners: list[Callable[[], None]] = []
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -129,9 +82,27 @@ class Keeper:
         return time.monotonic()
 
     @property
+    def standing(self) -> datetime | None:
+        """The bed's time while it stands still; None while it flows, `offset` ahead of the wall clock."""
+        return self._frozen
+
+    @property
+    def offset(self) -> timedelta:
+        """How far a flowing clock is ahead of the wall clock."""
+        return self._offset
+
+    @property
     def running(self) -> list[str]:
         """Names of the tasks that hold time now."""
-        return sorted(task.name for task in self._running)
+        return sorted(task.name for task in self._running if not self._passes(task))
+
+    @property
+    def waiting(self) -> list[tuple[str, datetime | None]]:
+        """Sleeping tasks and timers with their deadlines, the next one first, those without one last."""
+        listed = {(task.name, task.deadline) for task in self._known if task not in self._running}
+        listed |= {(name, entry.deadline) for name, entry in self._timers.items()}
+        far = datetime.max.replace(tzinfo=UTC)
+        return sorted(listed, key=lambda entry: (entry[1] or far, entry[0]))
 
     # -- tasks and timers ----------------------------------------------------------------------------------
 
@@ -148,19 +119,61 @@ class Keeper:
     def call_at(self, due: datetime, key: str, callback: Callback) -> None:
         """Run `callback` when the bed reaches `due`; a second call with the same `key` replaces the first."""
         self.cancel(key)
-        entry = self._push(due, key, None)
+        entry = self.enter(due, key)
         entry.callback = callback
         self._timers[key] = entry
 
     def cancel(self, key: str) -> None:
         """Forget the timer `key`; unknown keys are fine."""
         if entry := self._timers.pop(key, None):
-            self._forget(entry)
+            self.strike(entry)
 
     def due(self, key: str) -> datetime | None:
         """When the timer `key` will fire, or None."""
         entry = self._timers.get(key)
         return entry.deadline if entry else None
+
+    # -- what tasks do -------------------------------------------------------------------------------------
+
+    def register(self, task: Runner) -> None:
+        """Know a task, so that it can be named when somebody asks who waits."""
+        self._known[task] = None
+
+    def hold(self, task: Runner) -> None:
+        """`task` runs once more."""
+        self._running[task] = self._running.get(task, 0) + 1
+        self._quiet.clear()
+
+    def release(self, task: Runner) -> None:
+        """`task` runs once less; time may go on when nobody runs."""
+        count = self._running.get(task, 0) - 1
+        if count > 0:
+            self._running[task] = count
+            return
+        self._running.pop(task, None)
+        self._look()
+
+    def drop(self, task: Runner) -> None:
+        """`task` is gone, however often it ran."""
+        self._known.pop(task, None)
+        self._running.pop(task, None)
+        self._look()
+
+    def enter(self, deadline: datetime, name: str, wake: Wakeable | None = None) -> Entry:
+        """Put something on the agenda."""
+        entry = self._agenda.push(deadline, name, wake)
+        self._changed.set()
+        return entry
+
+    def strike(self, entry: Entry) -> None:
+        """Take it off again."""
+        self._agenda.forget(entry)
+
+    def let_pass(self, *names: str) -> None:
+        """From now on tasks called so, or below, do not hold time; none: all do again."""
+        self._let_pass = names
+        self._quiet.clear()
+        self._look()
 
     # -- moving --------------------------------------------------------------------------------------------
 
@@ -173,17 +186,24 @@ class Keeper:
         async with self._advancing:
             target = self.now() + (delta or timedelta()) + timedelta(**parts)
             await self._settled()
-            frozen, self._frozen = self._frozen, self.now()
-            try:
-                while entry := self._pop_due(target):
-                    self._frozen = max(self._frozen, entry.deadline)
-                    await self._fire(entry)
-                self._frozen = max(self._frozen, target)
-            finally:
-                if frozen is None:
-                    self._offset = self._frozen - self._wall_now()
-                    self._frozen = None
-                    self._changed.set()
+            async with self._still():
+                while entry := self._agenda.pop(target):
+                    await self._reach(entry)
+                self._frozen = max(self.now(), target)
+
+    async def step(self, limit: datetime) -> bool:
+        """Go on to the next deadline, if there is one up to `limit`; True if there was.
+
+        Raises:
+            ClockStalledError: a task ran for longer than the grace.
+        """
+        async with self._advancing:
+            await self._settled()
+            async with self._still():
+                entry = self._agenda.pop(limit)
+                if entry is not None:
+                    await self._reach(entry)
+        return entry is not None
 
     def move_to(self, instant: datetime) -> None:
         """Set the bed's time, also backwards: for a restored state, whose timers are set anew."""
@@ -191,21 +211,40 @@ class Keeper:
             self._frozen = instant
         else:
             self._offset = instant - self._wall_now()
-        self._changed.set()
+        self._announce()
+
+    async def freeze(self) -> None:
+        """Let time stand still until it is advanced."""
+        async with self._advancing:
+            if self.mode == "live":
+                self._frozen, self.mode = self.now(), "stepped"
+                self._announce()
+
+    async def resume(self) -> None:
+        """Let time flow with the wall clock, from where it is."""
+        async with self._advancing:
+            if self.mode == "stepped":
+                self._offset, self.mode = self.now() - self._wall_now(), "live"
+                self._frozen = None
+                self._announce()
 
     async def settled(self) -> None:
         """Wait until every task sleeps."""
         await self._settled()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever time has jumped, stops or begins to flow."""
+        self._listeners.append(listener)
 
     async def run(self) -> None:
         """Wake live sleepers and timers as wall time passes; runs until cancelled."""
         while True:
             self._changed.clear()
             async with self._advancing:
-                while self._frozen is None and (entry := self._pop_due(self.now())):
+                while self._frozen is None and (entry := self._agenda.pop(self.now())):
                     await self._fire_live(entry)
             pause: float | None = None
-            if self._frozen is None and (entry := self._peek()):
+            if self._frozen is None and (entry := self._agenda.next()):
                 pause = max(0.0, (entry.deadline - self.now()).total_seconds())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), pause)
@@ -216,51 +255,38 @@ class Keeper:
     def _wall_now() -> datetime:
         return datetime.now(UTC)
 
-    def _start(self, task: KeeperTask) -> None:
-        self._running[task] = self._running.get(task, 0) + 1
-        self._quiet.clear()
+    def _passes(self, task: Runner) -> bool:
+        return any(task.name == name or task.name.startswith(f"{name}/") for name in self._let_pass)
 
-    def _stop(self, task: KeeperTask) -> None:
-        count = self._running.get(task, 0) - 1
-        if count > 0:
-            self._running[task] = count
-            return
-        self._running.pop(task, None)
-        if not self._running:
+    def _look(self) -> None:
+        """Is everything quiet?"""
+        if not self._running or (self._let_pass and all(map(self._passes, self._running))):
             self._quiet.set()
 
-    def _leave(self, task: KeeperTask) -> None:
-        self._running.pop(task, None)
-        if not self._running:
-            self._quiet.set()
+    @asynccontextmanager
+    async def _still(self) -> AsyncIterator[None]:
+        """Time moves by our hand only, as long as the block lasts; the caller holds `_advancing`."""
+        if self._frozen is None:
+            self._frozen = self.now()
+            self._announce()
+        try:
+            yield
+        finally:
+            if self.mode == "live":
+                self._offset, self._frozen = self.now() - self._wall_now(), None
+            self._announce()
 
-    def _push(self, deadline: datetime, name: str, wake: asyncio.Event | None) -> _Sleeper:
-        entry = _Sleeper(deadline, name, next(self._order), wake)
-        heapq.heappush(self._heap, entry)
+    def _announce(self) -> None:
         self._changed.set()
-        return entry
+        for listener in self._listeners:
+            listener()
 
-    def _forget(self, entry: _Sleeper) -> None:
-        """Entries leave the heap when they come up; far-off ones are swept once they are half of it."""
-        entry.gone = True
-        self._forgotten += 1
-        if self._forgotten > _SWEEP_FROM and self._forgotten > len(self._heap) // 2:
-            self._heap = [kept for kept in self._heap if not kept.gone]
-            heapq.heapify(self._heap)
-            self._forgotten = 0
+    async def _reach(self, entry: Entry) -> None:
+        self._frozen = max(self.now(), entry.deadline)
+        await self._fire(entry)
+        await self._settled()
 
-    def _peek(self) -> _Sleeper | None:
-        while self._heap and self._heap[0].gone:
-            heapq.heappop(self._heap)
-        return self._heap[0] if self._heap else None
-
-    def _pop_due(self, target: datetime) -> _Sleeper | None:
-        entry = self._peek()
-        if entry is None or entry.deadline > target:
-            return None
-        return heapq.heappop(self._heap)
-
-    async def _fire(self, entry: _Sleeper, *, wait: bool = True) -> None:
+    async def _fire(self, entry: Entry) -> None:
         if entry.callback is not None:
             if self._timers.get(entry.name) is entry:
                 del self._timers[entry.name]
@@ -269,13 +295,11 @@ class Keeper:
                 await result
         elif entry.wake is not None:
             entry.wake.set()
-        if wait:
-            await self._settled()
 
-    async def _fire_live(self, entry: _Sleeper) -> None:
+    async def _fire_live(self, entry: Entry) -> None:
         """A timer that breaks is its owner's fault and must not stop time for everybody else."""
         try:
-            await self._fire(entry, wait=False)
+            await self._fire(entry)
         except Exception:  # noqa: BLE001 - see above
             _log.exception("timer_failed", timer=entry.name)
 
@@ -286,51 +310,8 @@ class Keeper:
                     await self._quiet.wait()
                     # An event set by a task just before it went to sleep reaches its sleeper in this turn.
                     await asyncio.sleep(0)
-                    if not self._running:
+                    if not self._running or self._quiet.is_set():
                         return
         except TimeoutError:
             names = ", ".join(self.running)
             raise ClockStalledError(f"clock stalled: {names} running for {self.grace:g} s") from None
-
-    async def _sleep(self, task: KeeperTask, deadline: datetime | None, wake: asyncio.Event | None) -> bool:
-        if wake is not None and wake.is_set():
-            return True
-        alarm = _Alarm(self, task)
-        entry: _Sleeper | None = None
-        if deadline is not None:
-            entry = self._push(deadline, task.name, alarm)
-        watcher: asyncio.Task[None] | None = None
-        if wake is not None:
-            watcher = asyncio.get_running_loop().create_task(_forward(wake, alarm))
-        self._stop(task)
-        try:
-            await alarm.wait()
-        except BaseException:
-            if not alarm.is_set():
-                self._start(task)
-            raise
-        finally:
-            if entry is not None:
-                self._forget(entry)
-            if watcher is not None:
-                watcher.cancel()
-        return wake is not None and wake.is_set()
-
-
-class _Alarm(asyncio.Event):
-    """An event that makes its task count as running at the instant it is set."""
-
-    def __init__(self, keeper: Keeper, task: KeeperTask) -> None:
-        super().__init__()
-        self._keeper = keeper
-        self._task = task
-
-    def set(self) -> None:
-        if not self.is_set():
-            self._keeper._start(self._task)
-        super().set()
-
-
-async def _forward(source: asyncio.Event, target: asyncio.Event) -> None:
-    await source.wait()
-    target.set()

@@ -27,8 +27,23 @@ class Admin:
         self._state = state
         self._url = url
 
-    async def call(self, method: str, path: str, body: Any = None, *, content: bytes | None = None) -> Any:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content: bytes | None = None,
+        limit: float | None = 30.0,
+    ) -> Any:
         """One call with `body` as JSON or with `content` as it is; the answer's JSON.
+
+        Args:
+            method: of HTTP.
+            path: below ``/_fakecloud/``.
+            body: sent as JSON.
+            content: sent as it is.
+            limit: real seconds for the answer; None waits for as long as it takes.
 
         Raises:
             BedError: it was refused, or nobody answers.
@@ -39,7 +54,12 @@ class Admin:
             with self._client() as client:
                 async with client:
                     answer = await client.request(
-                        method, f"/_fakecloud/{path}", json=body, content=content, headers=headers
+                        method,
+                        f"/_fakecloud/{path}",
+                        json=body,
+                        content=content,
+                        headers=headers,
+                        timeout=limit,
                     )
         except (OSError, httpx.TransportError) as error:
             raise BedError(f"the control plane on {self._state} does not answer: {error}") from error

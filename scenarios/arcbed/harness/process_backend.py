@@ -330,6 +330,9 @@ class ProcessBackend:
         """
         if bare:
             raise NotCoveredError(LACKS["installation"])
+        config = {"clock.address": str(self.folder / "cloud" / "clock.sock"), "clock.machine": name} | dict(
+            config
+        )
         machine = ProcessMachine(name, self.folder / name, environment)
         if machine.root.exists():
             raise BedError(f"the bed has a machine called {name} already")

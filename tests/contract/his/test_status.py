@@ -43,11 +43,11 @@ async def test_status_change_time_stands_while_heartbeats_go_on(bed, connected):
 async def test_heartbeats_do_not_add_timers(bed, connected):
     await bed.clock.advance(minutes=5)
     await connected.beat()
-    entries = len(bed.clock._heap)
+    entries = len(bed.clock._agenda)
     for _ in range(50):
         await bed.clock.advance(minutes=5)
         await connected.beat()
-    assert len(bed.clock._heap) <= entries
+    assert len(bed.clock._agenda) <= entries
 
 
 async def test_machine_expires_with_its_newest_certificate(bed, connected):

@@ -1,64 +1,14 @@
-"""Time for the agent. Nothing else in the agent looks at a wall clock or sleeps.
-
-`Clock` is what daemons are given. A stand-alone agent runs on `SystemClock`; in a bed the time keeper is
-handed in, which has the same shape.
-"""
+"""The machine's own clock."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    asynccontextmanager,
-    contextmanager,
-)
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, Self
-
-
-class ClockTask(Protocol):
-    """One loop of a daemon: it runs, or it sleeps until a deadline."""
-
-    async def __aenter__(self) -> Self:
-        """Begin; the task counts as running."""
-
-    async def __aexit__(self, *exc: object) -> None:
-        """End; the task no longer holds time."""
-
-    async def sleep_until(self, deadline: datetime | None, wake: asyncio.Event | None = None) -> bool:
-        """Sleep until `deadline` (None: for ever) or until `wake` is set; True if it was the event."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep for `seconds`."""
-
-    def running(self) -> AbstractContextManager[None]:
-        """Hold time while work that arrived from outside is done."""
-
-
-class Clock(Protocol):
-    """Where the agent's time comes from."""
-
-    def now(self) -> datetime:
-        """Timezone-aware UTC."""
-
-    def wall(self) -> float:
-        """Real epoch seconds, for what unmodified clients see: token lifetimes, assertions, key files."""
-
-    def monotonic(self) -> float:
-        """Real seconds for measuring durations."""
-
-    def task(self, name: str) -> ClockTask:
-        """Register a loop named ``machine/daemon/task``."""
-
-    def child(self, name: str) -> AbstractAsyncContextManager[dict[str, str]]:
-        """Hold time for a process that the block starts and waits for.
-
-        The child is known to the clock as `name` (``machine/daemon/task``) before it starts. The block is
-        given the variables to add to the child's environment.
-        """
+from typing import Self
 
 
 class SystemTask:
@@ -99,10 +49,22 @@ class SystemClock:
 
     Args:
         offset: added to `now`, for machines whose clock is wrong.
+
+    Attributes:
+        machine: how task names begin.
+        chance: where spreads and jitter come from.
     """
 
     def __init__(self, offset: timedelta = timedelta()) -> None:
         self._offset = offset
+        self.machine = "machine"
+        self.chance: random.Random = random.SystemRandom()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        return None
 
     def now(self) -> datetime:
         """Timezone-aware UTC."""

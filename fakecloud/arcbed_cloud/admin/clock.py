@@ -1,0 +1,70 @@
+"""The bed's clock in the testbed's API."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from arcbed_cloud.admin.bed import Bed
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Duration(_Body):
+    """How far to move the bed."""
+
+    days: float = Field(default=0, ge=0)
+    hours: float = Field(default=0, ge=0)
+    minutes: float = Field(default=0, ge=0)
+    seconds: float = Field(default=0, ge=0)
+
+
+class Limit(_Body):
+    """How far the next deadline may be."""
+
+    limit: AwareDatetime
+
+
+class Names(_Body):
+    """Names of tasks; each stands for what is below it too."""
+
+    tasks: list[str] = Field(max_length=100)
+
+
+def clock_routes(router: APIRouter, bed: Bed) -> None:
+    """Look at the clock, move it, stop it and let it go."""
+
+    @router.get("/clock")
+    async def clock() -> Response:
+        return _json(bed.time())
+
+    @router.post("/clock/advance")
+    async def advance(duration: Duration) -> Response:
+        return _json(await bed.advance(timedelta(**duration.model_dump())))
+
+    @router.post("/clock/step")
+    async def step(wanted: Limit) -> Response:
+        return _json(await bed.step(wanted.limit))
+
+    @router.post("/clock/freeze")
+    async def freeze() -> Response:
+        return _json(await bed.freeze())
+
+    @router.post("/clock/resume")
+    async def resume() -> Response:
+        return _json(await bed.resume())
+
+    @router.put("/clock/passing")
+    async def let_pass(names: Names) -> Response:
+        return _json(bed.let_pass(names.tasks))
+
+
+def _json(document: dict[str, Any]) -> Response:
+    body = orjson.dumps({"apiVersion": 1, **document}, option=orjson.OPT_INDENT_2)
+    return Response(body, media_type="application/json")
