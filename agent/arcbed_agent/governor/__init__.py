@@ -1,0 +1,48 @@
+"""CPU governance: commands run in groups that the operating system holds to a limit.
+
+governor = await choose(wishes(local_config), owner="gcad", root=layout.root, clock=clock)
+limits = Limits.of(local_config, profile="current", os_release=Path("/etc/os-release").read_text())
+worker = await governor.launch([python, "-m", "worker"], name="gcad", limit=limits.policy())
+code = await worker.wait()
+report["engine"].update(worker.usage().document())
+await governor.close()
+"""
+
+from __future__ import annotations
+
+from arcbed_agent.governor.choice import announce, announced, choose, in_force, retract, wishes
+from arcbed_agent.governor.contract import (
+    BACK_ENDS,
+    Choice,
+    Escape,
+    Governed,
+    Governor,
+    GovernorError,
+    Limit,
+    Mode,
+    Of,
+    Usage,
+    Wishes,
+)
+from arcbed_agent.governor.limits import Limits
+
+__all__ = [
+    "BACK_ENDS",
+    "Choice",
+    "Escape",
+    "Governed",
+    "Governor",
+    "GovernorError",
+    "Limit",
+    "Limits",
+    "Mode",
+    "Of",
+    "Usage",
+    "Wishes",
+    "announce",
+    "announced",
+    "choose",
+    "in_force",
+    "retract",
+    "wishes",
+]

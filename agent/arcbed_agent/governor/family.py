@@ -1,0 +1,212 @@
+"""Whose process is that: the processes below this daemon, sorted by the group they were launched into.
+
+The daemon is made the reaper of its descendants (prctl PR_SET_CHILD_SUBREAPER), so what forks twice or calls
+setsid becomes its child instead of init's. Every launched command starts a session, and no process can join
+a session later. So a child of the daemon that is in the daemon's own session is the daemon's own business,
+and every other one belongs to a group. (A daemon with a governor therefore starts nothing in a session of
+its own but through the governor.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from arcbed_agent.governor.files import PROC
+from arcbed_agent.governor.spawn import seconds
+
+#: In the environment of every launched command: the group it belongs to.
+MARK = "ARCBED_GROUP"
+_SUBREAPER = 36
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A process as /proc/PID/stat shows it.
+
+    Args:
+        started: clock ticks after boot; with the pid it names a process for ever.
+        waited: CPU seconds of the children that it has waited for, in steps of a tick.
+    """
+
+    pid: int
+    state: str
+    parent: int
+    session: int
+    started: int
+    waited: float
+
+    @property
+    def ended(self) -> bool:
+        """A zombie, or about to be gone."""
+        return self.state in "ZX"
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks = []
+        while chunk := os.read(descriptor, 65_536):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        os.close(descriptor)
+
+
+def look(pid: int) -> Member | None:
+    """The process `pid`; None: there is none."""
+    try:
+        text = _read(f"{PROC}/{pid}/stat")
+    except OSError:
+        return None
+    fields = text[text.rindex(b")") + 2 :].split()
+    return Member(
+        pid,
+        fields[0].decode(),
+        int(fields[1]),
+        int(fields[3]),
+        int(fields[19]),
+        (int(fields[13]) + int(fields[14])) / _TICK,
+    )
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds of a process, all its threads, without its children; 0 when it is gone.
+
+    The clock of another process: clock_getcpuclockid(3) encodes the pid so. It counts nanoseconds.
+    """
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0
+
+
+def become_reaper() -> bool:
+    """Make this process the one that orphaned descendants are given to."""
+    return bool(ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process, at most 200 characters; its short name if it has none."""
+    with contextlib.suppress(OSError):
+        if line := (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").strip():
+            return line.decode(errors="replace")[:200]
+        return (PROC / str(pid) / "comm").read_text().strip()
+    return ""
+
+
+class Family:
+    """The processes of all groups.
+
+    Attributes:
+        fallback: names the group that a process is counted to when nothing tells whose it is; the one with
+            the tightest limit, so that to hide one's origin is never worth it.
+        waited_for: told of the group, pid and CPU seconds of each orphan that was waited for.
+        lock: held while a process is started, and by all that count.
+    """
+
+    def __init__(self) -> None:
+        self.fallback: Callable[[], str | None] = lambda: None
+        self.waited_for: Callable[[str, int, float], None] = lambda _name, _pid, _seconds: None
+        self._roots: dict[int, str] = {}
+        self._known: dict[tuple[int, int], str] = {}
+        self._sessions: dict[int, str] = {}
+        self._session = os.getsid(0)
+        self._pid = os.getpid()
+        self.lock = threading.RLock()
+
+    def launched(self, pid: int, name: str) -> None:
+        """A command was started for the group; call with `lock` held since before the start."""
+        self._roots[pid] = self._sessions[pid] = name
+
+    def reaped(self, pid: int) -> str | None:
+        """The command was waited for, its pid may soon name another process; the group it was in."""
+        with self.lock:
+            return self._roots.pop(pid, None)
+
+    def forget(self, name: str) -> None:
+        """The group is gone."""
+        with self.lock:
+            for held in (self._roots, self._known, self._sessions):
+                for key in [key for key, value in held.items() if value == name]:
+                    del held[key]  # type: ignore[arg-type]
+
+    def census(self) -> dict[str, dict[int, Member]]:
+        """All processes of all groups, zombies left out; waits for orphans that have ended."""
+        with self.lock:
+            found: dict[str, dict[int, Member]] = {}
+            alive: dict[tuple[int, int], str] = {}
+            for child in self._children(self._pid):
+                name = self._name(child)
+                if name is None or self._reap(child, name):
+                    continue
+                for member in (child, *self._below(child.pid)):
+                    if not member.ended:
+                        found.setdefault(name, {})[member.pid] = member
+                    alive[member.pid, member.started] = name
+                    self._sessions.setdefault(member.session, name)
+            self._known = alive
+            return found
+
+    def _name(self, child: Member) -> str | None:
+        """The group of a child of this process; None: the daemon's own."""
+        if child.session == self._session:
+            return None
+        for known in (
+            self._roots.get(child.pid),
+            self._known.get((child.pid, child.started)),
+            self._sessions.get(child.session),
+        ):
+            if known is not None:
+                return known
+        return self._marked(child.pid) or self.fallback()
+
+    def _marked(self, pid: int) -> str | None:
+        """What the environment that the process was started with says, if there is such a group."""
+        with contextlib.suppress(OSError):
+            for item in (PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+                if item.startswith(MARK.encode() + b"="):
+                    name = item.decode(errors="replace").partition("=")[2]
+                    return name if name in self._sessions.values() else None
+        return None
+
+    def _reap(self, child: Member, name: str) -> bool:
+        """Wait for an orphan that has ended; a command itself is waited for by who launched it."""
+        if child.state != "Z" or child.pid in self._roots:
+            return False
+        with contextlib.suppress(ChildProcessError):
+            pid, _, used = os.wait4(child.pid, os.WNOHANG)
+            if pid:
+                self.waited_for(name, pid, seconds(used))
+        return True
+
+    def _below(self, pid: int) -> Iterator[Member]:
+        pending = [pid]
+        while pending:
+            for member in self._children(pending.pop()):
+                yield member
+                pending.append(member.pid)
+
+    @staticmethod
+    def _children(pid: int) -> list[Member]:
+        """The children of all threads of a process."""
+        folder = f"{PROC}/{pid}/task"
+        found: list[Member] = []
+        with contextlib.suppress(OSError):
+            for thread in os.scandir(folder):
+                with contextlib.suppress(OSError):
+                    numbers = _read(f"{thread.path}/children").split()
+                    found.extend(member for number in numbers if (member := look(int(number))))
+        return found
+
+
+def supported() -> bool:
+    """Whether the kernel lists the children of a process (CONFIG_PROC_CHILDREN)."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").exists()

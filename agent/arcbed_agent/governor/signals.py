@@ -1,0 +1,350 @@
+"""Limits by SIGSTOP and SIGCONT, for where no cgroup can be written: a token bucket for each process tree.
+
+A tree earns CPU seconds at the rate of its limit and spends them by running. When it has none left it is
+stopped until it has earned the share of a period. What it overspends before it is stopped is paid back, so
+the mean is right though single periods are not. A tree that idles may save up one period's share.
+
+Side effects: shells see stopped jobs, and a process that stopped itself is woken. A process that gives
+itself another user's rights cannot be signalled any more; it is reported as escaped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from arcbed_agent.clock import Clock
+from arcbed_agent.governor import files
+from arcbed_agent.governor.contract import GovernorError
+from arcbed_agent.governor.family import Family, Member, cpu_seconds, supported
+from arcbed_agent.governor.group import Counters
+
+PERIOD = 0.1
+#: A tree that uses nothing is looked at so often.
+IDLE = 0.05
+#: A tree without a limit is looked at so often, for its account.
+UNLIMITED = 1.0
+#: The controller takes at most this part of a core; with very many processes the period grows instead.
+CONTROLLER_SHARE = 0.01
+#: Sleeping less is not worth a look.
+LEAST_SLICE = 0.002
+
+Key = tuple[int, int]
+
+
+class Account:
+    """CPU seconds of a tree whose processes come and go.
+
+    A process that has ended counts with its last reading until its parent's account of waited-for children
+    grows by it, which the kernel shows in steps of a tick, or until this daemon waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._alive: dict[Key, tuple[float, float]] = {}
+        self._ended: dict[Key, float] = {}
+        self._waited_for = 0.0
+        self.total = 0.0
+
+    def read(self, members: Mapping[int, Member]) -> float:
+        """The total with the members of now; it never falls."""
+        before, self._alive = self._alive, {}
+        for pid, member in members.items():
+            self._alive[pid, member.started] = (cpu_seconds(pid), member.waited)
+        for key, (own, waited) in before.items():
+            if key not in self._alive:
+                self._ended[key] = own + waited
+        for key, (_, waited) in self._alive.items():
+            self._pay(waited - before.get(key, (0.0, 0.0))[1])
+        alive = sum(own + waited for own, waited in self._alive.values())
+        self.total = max(self.total, alive + sum(self._ended.values()) + self._waited_for)
+        return self.total
+
+    def _pay(self, seconds: float) -> None:
+        """Parents waited for this much: those that ended count there now."""
+        for key in list(self._ended):
+            if seconds <= 0:
+                return
+            paid = min(seconds, self._ended[key])
+            seconds -= paid
+            self._ended[key] -= paid
+            if self._ended[key] <= 0:
+                del self._ended[key]
+
+    def waited_for(self, pid: int, seconds: float) -> None:
+        """This daemon has waited for `pid`, which used so much in all."""
+        self._waited_for += seconds
+        for key in [key for key in (*self._alive, *self._ended) if key[0] == pid]:
+            self._alive.pop(key, None)
+            self._ended.pop(key, None)
+
+
+class Tree:
+    """A group held by signals. `turn` is called by the controller's thread, the rest by any."""
+
+    def __init__(self, name: str, duty: DutyCycle, *, nice: bool = False) -> None:
+        self.name, self._duty, self._nice = name, duty, nice
+        self._account = Account()
+        self._rate: float | None = None
+        self._tokens = 0.0
+        self._stopped: set[Key] = set()
+        self._looked = self._spent = 0.0
+        self._throttled = 0.0
+        self._periods = self._throttled_periods = 0
+        self._running = 0.0
+        self.period = PERIOD
+        self.due = 0.0
+
+    @property
+    def where(self) -> str:
+        """The tree's name; it has no place of its own."""
+        return f"process tree {self.name}"
+
+    def make(self) -> None:
+        """Begin to look after it."""
+        self._looked = self._duty.now()
+        self._duty.add(self)
+
+    def hold(self, cores: float | None) -> None:
+        """Set the rate; a tree begins with the share of one period, as with a quota."""
+        if self._nice:
+            return
+        with self._duty.lock:
+            self._rate = cores
+            self._tokens = self._share
+            self.due = 0.0
+        self._duty.wake()
+
+    @property
+    def _share(self) -> float:
+        return self.period * (self._rate or 0.0)
+
+    def command(self, command: Sequence[str]) -> list[str]:
+        """As it is, or as politely as possible."""
+        return ["nice", "-n", "19", *command] if self._nice else list(command)
+
+    def admit(self, pid: int) -> None:
+        """It is in by descent; what cannot be signalled cannot be held.
+
+        Raises:
+            GovernorError: it has another user's rights.
+        """
+        if not self.holds(pid):
+            raise GovernorError(f"process {pid} may not be signalled")
+
+    def take_back(self, pid: int) -> None:
+        """As `admit`."""
+        self.admit(pid)
+
+    def holds(self, pid: int) -> bool:
+        """Whether it can be stopped."""
+        try:
+            os.kill(pid, 0)
+        except PermissionError:
+            return False
+        except ProcessLookupError:
+            return True
+        return True
+
+    def counters(self) -> Counters:
+        """The account, read now."""
+        with self._duty.lock:
+            if self._duty.has(self):
+                self._account.read(self._duty.members(self.name))
+            return Counters(self._account.total, self._throttled, self._periods, self._throttled_periods)
+
+    def pids(self) -> set[int]:
+        """All processes of the tree."""
+        return set(self._duty.members(self.name))
+
+    def waited_for(self, pid: int, seconds: float) -> None:
+        """This daemon has waited for a process of the tree."""
+        with self._duty.lock:
+            self._account.waited_for(pid, seconds)
+
+    def kill(self) -> None:
+        """SIGKILL reaches the stopped too."""
+        files.kill(self.pids())
+
+    def remove(self) -> bool:
+        """Look after it no more."""
+        self.counters()
+        self._duty.discard(self)
+        return True
+
+    # -- the controller's thread
+
+    def turn(self, members: Mapping[int, Member], now: float) -> None:
+        """Read, settle, and stop or run the tree; says in `due` when to come back."""
+        elapsed, self._looked = now - self._looked, now
+        total = self._account.read(members)
+        used, self._spent = total - self._spent, total
+        if self._rate is None:
+            self.resume()
+            self._count(used, elapsed)
+            self.due = now + UNLIMITED
+            return
+        self._tokens = min(self._share, self._tokens + self._rate * elapsed - used)
+        if self._stopped:
+            self._throttled += elapsed * min(len(self._stopped), os.cpu_count() or 1)
+            if self._tokens < 0.95 * self._share:
+                self._stop(now)
+                return
+            self.resume()
+        elif self._tokens <= min(LEAST_SLICE / 2, self._share / 5):
+            self._periods += 1
+            self._throttled_periods += 1
+            self._running = 0.0
+            self._stop(now)
+            return
+        else:
+            self._count(used, elapsed)
+        idle = used < 0.01 * elapsed and elapsed > LEAST_SLICE
+        at_once = max(1, min(len(members), os.cpu_count() or 1))
+        self.due = now + (IDLE if idle else max(LEAST_SLICE, min(self._tokens / at_once, self.period)))
+
+    def _count(self, used: float, elapsed: float) -> None:
+        """A period in which it ran and was not stopped."""
+        if used > 0:
+            self._running += elapsed
+            whole = int(self._running / self.period)
+            self._running -= whole * self.period
+            self._periods += whole
+
+    def _stop(self, now: float) -> None:
+        """Stop all of the tree: again until there is none that had been forked in between."""
+        for _ in range(100):
+            members = self._duty.members(self.name)
+            fresh = [
+                member for member in members.values() if (member.pid, member.started) not in self._stopped
+            ]
+            if not fresh:
+                break
+            for member in fresh:
+                self._stopped.add((member.pid, member.started))
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(member.pid, signal.SIGSTOP)
+        wait = (self._share - self._tokens) / (self._rate or 1.0)
+        self.due = now + max(LEAST_SLICE, wait)
+
+    def resume(self) -> None:
+        """Let it run."""
+        for pid, _ in self._stopped:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGCONT)
+        self._stopped.clear()
+
+
+class DutyCycle:
+    """The controller: one thread for all trees, in real time; it sleeps while there is no tree.
+
+    Args:
+        family: sorts processes by tree.
+        clock: for durations.
+        hold: False: only count, and be nice (the back end `none`).
+    """
+
+    def __init__(self, family: Family, clock: Clock, *, hold: bool = True) -> None:
+        self._family, self._clock, self._hold_them = family, clock, hold
+        self._trees: set[Tree] = set()
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self.lock = family.lock
+
+    @property
+    def name(self) -> str:
+        """Of the back end."""
+        return "signals" if self._hold_them else "none"
+
+    @property
+    def reason(self) -> str:
+        """What it does."""
+        if self._hold_them:
+            return "process trees are stopped and continued"
+        return "nothing limits; commands run at the lowest priority"
+
+    @staticmethod
+    def probe() -> None:
+        """Whether process trees can be followed here.
+
+        Raises:
+            GovernorError: they cannot.
+        """
+        if not supported():
+            raise GovernorError("the kernel does not list the children of a process")
+
+    def group(self, name: str) -> Tree:
+        """The tree called `name`."""
+        return Tree(name, self, nice=not self._hold_them)
+
+    def close(self) -> None:
+        """Let everything run and end."""
+        with self.lock:
+            self._closed = True
+            for tree in self._trees:
+                tree.resume()
+            thread = self._thread
+        self.wake()
+        if thread is not None:
+            thread.join()
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._clock.monotonic()
+
+    def members(self, name: str) -> dict[int, Member]:
+        """The processes of a tree now."""
+        return self._family.census().get(name, {})
+
+    def has(self, tree: Tree) -> bool:
+        """Whether the tree is looked after."""
+        return tree in self._trees
+
+    def add(self, tree: Tree) -> None:
+        """Look after a tree."""
+        with self.lock:
+            self._trees.add(tree)
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="duty-cycle", daemon=True)
+                self._thread.start()
+        self.wake()
+
+    def discard(self, tree: Tree) -> None:
+        """Look after a tree no more."""
+        with self.lock:
+            tree.resume()
+            self._trees.discard(tree)
+        self.wake()
+
+    def wake(self) -> None:
+        """Something has changed: look at once."""
+        self._changed.set()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):  # only root may; a late look lets a tree overspend
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -20)
+        while True:
+            with self.lock:
+                if self._closed or not self._trees:
+                    self._thread = None
+                    return
+                due = self._round()
+            self._changed.wait(max(0.0, due - self.now()))
+            self._changed.clear()
+
+    def _round(self) -> float:
+        """One turn of every tree that is due; when the next one is."""
+        now, begun = self.now(), time.thread_time()
+        due = [tree for tree in self._trees if tree.due <= now]
+        if due:
+            census = self._family.census()
+            for tree in due:
+                tree.turn(census.get(tree.name, {}), now)
+            cost = time.thread_time() - begun
+            for tree in due:
+                tree.period = min(1.0, max(PERIOD, 2 * cost / CONTROLLER_SHARE))
+        return min(tree.due for tree in self._trees)
