@@ -33,6 +33,7 @@ class Bed:
         self.estate = estate
         self.ready = False
         self.channel: Channel | None = None
+        self.repeatable = plane.clock.mode == "stepped"
         self._boot = boot
         self._folder = plane.settings.state / "snapshots"
 
@@ -114,6 +115,7 @@ class Bed:
             ],
             "processes": self.channel.processes if self.channel else [],
             "missing": self.channel.missing if self.channel else [],
+            "repeatable": self.repeatable,
         }
 
     async def advance(self, delta: timedelta) -> dict[str, Any]:
@@ -128,13 +130,27 @@ class Bed:
             await self.keep_time()
         return self.time()
 
-    async def step(self, limit: datetime) -> dict[str, Any]:
+    async def settle(self) -> dict[str, Any]:
+        """Return when every task sleeps.
+
+        Raises:
+            ClockStalledError: a task holds time; the message names it.
+        """
+        await self.plane.clock.settled()
+        return self.time()
+
+    async def step(self, limit: datetime, *, repeatable: bool = True) -> dict[str, Any]:
         """Go on to the next deadline up to `limit`; `moved` says whether there was one.
+
+        Args:
+            limit: how far to go.
+            repeatable: False where real time said when to step.
 
         Raises:
             ClockStalledError: a task holds time; the message names it.
         """
         moved = await self.plane.clock.step(limit)
+        self.repeatable = self.repeatable and (repeatable or not moved)
         return self.time() | {"moved": moved}
 
     async def freeze(self) -> dict[str, Any]:
@@ -147,6 +163,7 @@ class Bed:
         """Let time flow, also without those that have not come back after a restart."""
         if self.channel is not None:
             self.channel.forget_missing()
+        self.repeatable = False
         await self.plane.clock.resume()
         await self.keep_time()
         return self.time()
@@ -154,6 +171,7 @@ class Bed:
     def let_pass(self, tasks: list[str]) -> dict[str, Any]:
         """Let time pass while these tasks run, and no others; an empty list ends it."""
         self.plane.clock.let_pass(*tasks)
+        self.repeatable = self.repeatable and not tasks
         return self.time()
 
     async def keep_roster(self, roster: dict[str, Any]) -> None:

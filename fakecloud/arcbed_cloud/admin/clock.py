@@ -26,9 +26,10 @@ class Duration(_Body):
 
 
 class Limit(_Body):
-    """How far the next deadline may be."""
+    """How far the next deadline may be, and whether another run would step at the same instant."""
 
     limit: AwareDatetime
+    repeatable: bool = True
 
 
 class Names(_Body):
@@ -50,7 +51,11 @@ def clock_routes(router: APIRouter, bed: Bed) -> None:
 
     @router.post("/clock/step")
     async def step(wanted: Limit) -> Response:
-        return _json(await bed.step(wanted.limit))
+        return _json(await bed.step(wanted.limit, repeatable=wanted.repeatable))
+
+    @router.post("/clock/settle")
+    async def settle() -> Response:
+        return _json(await bed.settle())
 
     @router.post("/clock/freeze")
     async def freeze() -> Response:

@@ -6,11 +6,13 @@ import asyncio
 import itertools
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from arcbed.harness.bedtime import Time
 from arcbed.harness.cloud import Cloud
 from arcbed.harness.contract import Backend, CloudOptions, ProxyHost, ProxyKind
 from arcbed.harness.errors import BedError, NotCoveredError
@@ -18,6 +20,7 @@ from arcbed.harness.machine import Machine
 from arcbed.harness.places import PROCESS, Place
 from arcbed.harness.recorder import Attachment, Recorder
 
+T = TypeVar("T")
 DEFAULT_GROUP = "rg-arcbed"
 NOT_ENTERED = "the bed has not been entered"
 
@@ -53,6 +56,7 @@ class Bed:
         self._folder = folder
         self._backend = backend
         self._cloud: Cloud | None = None
+        self._time: Time | None = None
         self._numbers = itertools.count(1)
 
     async def __aenter__(self) -> Self:
@@ -61,7 +65,10 @@ class Bed:
         try:
             if self._backend is None:
                 self._backend = self.place.make(self._folder)
-            self._cloud = Cloud(await self._backend.cloud(self.options), self.recorder)
+            self._cloud = cloud = Cloud(await self._backend.cloud(self.options), self.recorder)
+            stepped = self.options.clock == "stepped"
+            self._time = Time(cloud.admin, self.recorder, cloud.host.clock if stepped else None)
+            await self._time.start()
         except BaseException:
             await self._close()
             raise
@@ -74,6 +81,8 @@ class Bed:
                 *(proxy.stop() for proxy in self.proxies),
                 return_exceptions=True,
             )
+            if self._time is not None:
+                await self._time.close()
             if self._cloud is not None:
                 await self._cloud.close()
                 await self._cloud.host.stop()
@@ -108,6 +117,41 @@ class Bed:
         if self._cloud is None:
             raise BedError(NOT_ENTERED)
         return self._cloud
+
+    @property
+    def time(self) -> Time:
+        """The bed's time.
+
+        Raises:
+            BedError: the bed has not been entered.
+        """
+        if self._time is None:
+            raise BedError(NOT_ENTERED)
+        return self._time
+
+    async def advance(self, delta: timedelta | None = None, **parts: float) -> datetime:
+        """Move the bed's time by `delta` or ``days=``, ``hours=`` and so on; what is due on the way happens.
+
+        Raises:
+            BedError: a task does not come to rest; the message names it.
+        """
+        moved = await self.time.advance(delta, **parts)
+        self.check()
+        return moved
+
+    async def until(self, work: Awaitable[T], *, limit: timedelta, what: str = "the story") -> T:
+        """What `work` gives, while time goes on to the next deadline whenever everybody sleeps.
+
+        Raises:
+            BedError: it has not ended after `limit` of the bed's time; the message says who waits for what.
+        """
+        return await self.time.until(work, limit=limit, what=what)
+
+    @asynccontextmanager
+    async def let_time_pass(self, machine: Machine, command: str) -> AsyncIterator[None]:
+        """Let time pass while `command` (``daemon/task``) of a machine runs, so that its time-outs come."""
+        async with self.time.let_pass(f"{machine.name}/{command}"):
+            yield
 
     async def machine(
         self,
@@ -146,7 +190,7 @@ class Bed:
             environment or {},
             bare=bare,
         )
-        machine = Machine(host, self.cloud, resource_group, self.recorder)
+        machine = Machine(host, self.cloud, resource_group, self.recorder, self.time)
         self.machines.append(machine)
         if bare:
             await host.boot()

@@ -30,12 +30,26 @@ class CloudOptions:
     Args:
         seed: of its ids; None lets it choose.
         heartbeat_throttle: refuse heartbeats of one instance less than a minute apart (docs/wire.md 10).
+        clock: ``live`` flows with the wall clock, ``stepped`` stands still until a story moves it.
+        start: where the bed's time begins, ``2026-03-01`` or with a time in UTC; empty is now.
         arguments: further arguments of ``fakecloud serve``.
     """
 
     seed: str | None = None
     heartbeat_throttle: bool = True
+    clock: Literal["live", "stepped"] = "live"
+    start: str = ""
     arguments: tuple[str, ...] = field(default=())
+
+    def flags(self) -> list[str]:
+        """As ``fakecloud serve`` takes them."""
+        return [
+            *(("--seed", self.seed) if self.seed else ()),
+            *(() if self.heartbeat_throttle else ("--no-heartbeat-throttle",)),
+            *(("--clock", self.clock) if self.clock != "live" else ()),
+            *(("--start", self.start) if self.start else ()),
+            *self.arguments,
+        ]
 
 
 class MachinePath(Protocol):
@@ -82,6 +96,10 @@ class CloudHost(Protocol):
     @property
     def env(self) -> Mapping[str, Any]:
         """What ``fakecloud env --json`` says: endpoints, tenant, subscription, CA file, principals."""
+
+    @property
+    def clock(self) -> Mapping[str, str]:
+        """How this process reaches the clock's channel, as settings of localconfig.json."""
 
     async def stop(self) -> None:
         """Stop it, keep its state."""
@@ -191,8 +209,9 @@ class MachineHost(Protocol):
         limit: float,
         shown: Sequence[str] | None = None,
         terminal: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> Completed:
-        """Run a program of the agent on the machine, at a terminal when asked to."""
+        """Run a program of the agent on the machine, at a terminal when asked to, with more variables."""
 
     async def command(self, command: Sequence[str], *, limit: float) -> Completed:
         """Run any program on the machine."""

@@ -15,6 +15,7 @@ import jwt
 
 from arcbed.harness import clock
 from arcbed.harness.arm import Principal
+from arcbed.harness.bedtime import Time
 from arcbed.harness.cloud import LOCATION, Cloud
 from arcbed.harness.contract import Block, Cut, MachineHost, MachinePath, ProxyHost
 from arcbed.harness.errors import BedError
@@ -55,8 +56,14 @@ class Machine:
     """
 
     def __init__(
-        self, host: MachineHost, cloud: Cloud, resource_group: str, recorder: Recorder | None = None
+        self,
+        host: MachineHost,
+        cloud: Cloud,
+        resource_group: str,
+        recorder: Recorder | None = None,
+        time: Time | None = None,
     ) -> None:
+        self._time = time or Time(cloud.admin)
         self.host = host
         self.cloud = cloud
         self.resource_group = resource_group
@@ -104,9 +111,15 @@ class Machine:
             limit: real seconds.
             terminal: what it prints is what a person at a terminal sees, progress included.
         """
-        done = await self.host.run(
-            "azcmagent", arguments, limit=limit, shown=masked(arguments), terminal=terminal
-        )
+        async with self._time.command(f"{self.name}/azcmagent") as variables:
+            done = await self.host.run(
+                "azcmagent",
+                arguments,
+                limit=limit,
+                shown=masked(arguments),
+                terminal=terminal,
+                env=variables,
+            )
         self._record(done)
         return done
 
@@ -120,13 +133,16 @@ class Machine:
         Raises:
             BedError: the place where the bed runs cannot do that.
         """
-        done = await self.host.reside(command, env={**self.environment, **(env or {})}, limit=limit)
+        async with self._time.command(f"{self.name}/command") as variables:
+            more = {**self.environment, **variables, **(env or {})}
+            done = await self.host.reside(command, env=more, limit=limit)
         self._record(done)
         return done
 
     async def command(self, *command: str, limit: float = COMMAND_SECONDS) -> Completed:
         """Run any program on the machine, in no particular place."""
-        done = await self.host.command(command, limit=limit)
+        async with self._time.command(f"{self.name}/command"):
+            done = await self.host.command(command, limit=limit)
         self._record(done)
         return done
 

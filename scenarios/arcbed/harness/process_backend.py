@@ -83,13 +83,7 @@ class ProcessCloud:
         self.env = await environment_of(self.state)
 
     def _arguments(self) -> list[str]:
-        options = self.options
-        return [
-            *("--state", str(self.state), "--port", str(self._port)),
-            *(("--seed", options.seed) if options.seed else ()),
-            *(() if options.heartbeat_throttle else ("--no-heartbeat-throttle",)),
-            *options.arguments,
-        ]
+        return ["--state", str(self.state), "--port", str(self._port), *self.options.flags()]
 
     async def stop(self) -> None:
         """Stop it, keep its state."""
@@ -107,6 +101,11 @@ class ProcessCloud:
     def admin(self) -> Admin:
         """The testbed's own API of it."""
         return Admin(self.state)
+
+    @property
+    def clock(self) -> Mapping[str, str]:
+        """The clock's Unix socket."""
+        return {"clock.address": str(self.state / "clock.sock")}
 
     def check(self) -> None:
         """Make sure that it runs.
@@ -197,11 +196,12 @@ class ProcessMachine:
         limit: float,
         shown: Sequence[str] | None = None,
         terminal: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> Completed:
         """Run a program of the agent below this machine's root."""
         return await process.run(
             [program(program_name), *arguments],
-            env=self._env(),
+            env=self._env() | dict(env or {}),
             limit=limit,
             shown=(program_name, *(shown or arguments)),
             terminal=terminal,

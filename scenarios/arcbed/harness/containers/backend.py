@@ -12,7 +12,7 @@ from arcbed.harness.containers import networks, reaper, watchdog
 from arcbed.harness.containers.cloud import DockerCloud, at
 from arcbed.harness.containers.engine import Engine
 from arcbed.harness.containers.faults import Surroundings
-from arcbed.harness.containers.machine import DockerMachine
+from arcbed.harness.containers.machine import CA_FILE, CLOCK_TOKEN_FILE, DockerMachine
 from arcbed.harness.containers.proxy import DockerProxy
 from arcbed.harness.contract import CloudOptions, ProxyKind
 from arcbed.harness.errors import BedError
@@ -82,7 +82,13 @@ class DockerBackend:
         cloud, around = self._ready()
         self._names.add(name)
         machine = DockerMachine(self.engine, name, around, bare=bare)
-        await machine.create(config, environment, cloud.ca_certificate)
+        clock = {
+            "clock.address": cloud.clock_address,
+            "clock.machine": name,
+            "clock.tokenFile": f"/{CLOCK_TOKEN_FILE}",
+        }
+        given = {CA_FILE: cloud.ca_certificate, CLOCK_TOKEN_FILE: cloud.clock_token}
+        await machine.create(clock | dict(config), environment, given)
         return machine
 
     async def proxy(self, name: str, kind: ProxyKind) -> DockerProxy:

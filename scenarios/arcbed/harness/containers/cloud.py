@@ -24,6 +24,8 @@ STOP_SECONDS = 15
 STATE = "/state"
 HTTPS_PORT = 443
 ADMIN_PORT = 8444
+CLOCK_PORT = 8445
+CLOCK_TOKEN = "clock.token"
 LOOPBACK = "127.0.0.1"
 URLS = ("armEndpoint", "authority", "graphEndpoint")
 
@@ -53,7 +55,7 @@ class DockerCloud:
         self._azure = azure
         self._control = control
         self._admin_address = control.address()
-        self._ports = {HTTPS_PORT: _free_port(), ADMIN_PORT: _free_port()}
+        self._ports = {port: _free_port() for port in (HTTPS_PORT, ADMIN_PORT, CLOCK_PORT)}
         self._container = engine.name("fakecloud")
         self._wanted = False
 
@@ -88,6 +90,24 @@ class DockerCloud:
     def admin(self) -> Admin:
         """The testbed's own API of it."""
         return Admin(self._folder, f"http://{LOOPBACK}:{self._ports[ADMIN_PORT]}")
+
+    @property
+    def clock(self) -> Mapping[str, str]:
+        """The clock's published port."""
+        return {
+            "clock.address": f"{LOOPBACK}:{self._ports[CLOCK_PORT]}",
+            "clock.tokenFile": str(self._folder / CLOCK_TOKEN),
+        }
+
+    @property
+    def clock_address(self) -> str:
+        """The clock's channel on the control network."""
+        return f"{self._admin_address}:{CLOCK_PORT}"
+
+    @property
+    def clock_token(self) -> str:
+        """What processes of machines show to the clock."""
+        return (self._folder / CLOCK_TOKEN).read_text()
 
     @property
     def ca_certificate(self) -> str:
@@ -130,14 +150,12 @@ class DockerCloud:
         client.networks.get(self._azure.id).connect(container, ipv4_address=self.address)
 
     def _arguments(self) -> list[str]:
-        options = self._options
         return [
             *("serve", "--state", STATE),
             *("--host", "0.0.0.0", "--allow-remote", "--port", str(HTTPS_PORT)),
             *("--admin-host", self._admin_address, "--admin-port", str(ADMIN_PORT)),
-            *(("--seed", options.seed) if options.seed else ()),
-            *(() if options.heartbeat_throttle else ("--no-heartbeat-throttle",)),
-            *options.arguments,
+            *("--clock-port", str(CLOCK_PORT)),
+            *self._options.flags(),
         ]
 
     def _start(self) -> None:
@@ -154,7 +172,7 @@ class DockerCloud:
         if listing.exit_code:
             raise BedError(f"fakecloud env failed\n{listing.output}")
         found: dict[str, Any] = json.loads(listing.stdout)
-        for name, mode in (("ca.pem", 0o644), ("admin.token", 0o600)):
+        for name, mode in (("ca.pem", 0o644), ("admin.token", 0o600), (CLOCK_TOKEN, 0o600)):
             target = self._folder / name
             target.touch(mode)
             target.write_text(ContainerPath(self._engine, self._container, f"{STATE}/{name}").read_text())

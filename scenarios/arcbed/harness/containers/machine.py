@@ -21,6 +21,7 @@ from arcbed_agent.host.layout import LINUX
 
 READY_SECONDS = 60.0
 UNIT = "himdsd"
+CLOCK_TOKEN_FILE = "etc/arcbed/clock.token"
 CA_FILE = "usr/local/share/ca-certificates/arcbed.crt"
 PORT = 40342
 #: Folders that belong to the agent, for listings.
@@ -74,9 +75,11 @@ class DockerMachine:
             return {path: mode for mode, path in pairs}
         return {}
 
-    async def create(self, config: Mapping[str, Any], environment: Mapping[str, str], ca: str) -> None:
-        """Make the container with its localconfig.json, variables and the bed's authority."""
-        await self._engine.do(self._create, config, environment, ca)
+    async def create(
+        self, config: Mapping[str, Any], environment: Mapping[str, str], given: Mapping[str, str]
+    ) -> None:
+        """Make the container with its localconfig.json, variables and further files by their paths."""
+        await self._engine.do(self._create, config, environment, given)
 
     async def boot(self) -> None:
         """Start the machine and return when its supervisor answers ``systemctl``.
@@ -125,10 +128,15 @@ class DockerMachine:
         limit: float,
         shown: Sequence[str] | None = None,
         terminal: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> Completed:
         """Run a program of the agent."""
         return await self._execute(
-            [program, *arguments], limit=limit, shown=(program, *(shown or arguments)), terminal=terminal
+            [program, *arguments],
+            limit=limit,
+            shown=(program, *(shown or arguments)),
+            terminal=terminal,
+            env=env,
         )
 
     async def command(self, command: Sequence[str], *, limit: float) -> Completed:
@@ -169,7 +177,9 @@ class DockerMachine:
 
     # -- in threads ----------------------------------------------------------------------------------------
 
-    def _create(self, config: Mapping[str, Any], environment: Mapping[str, str], ca: str) -> None:
+    def _create(
+        self, config: Mapping[str, Any], environment: Mapping[str, str], given: Mapping[str, str]
+    ) -> None:
         engine, around = self._engine, self._around
         machine = engine.client.containers.create(
             self._image,
@@ -184,11 +194,9 @@ class DockerMachine:
         )
         engine.client.networks.get(around.azure.id).connect(machine, ipv4_address=self._address)
         local = json.dumps(dict(config), indent=2) + "\n"
-        given = [
-            files.regular(LINUX["local_config"], local.encode()),
-            files.regular(CA_FILE, ca.encode()),
-        ]
-        files.put(engine, self.container, "/", given)
+        texts = {LINUX["local_config"]: local, **given}
+        put = [files.regular(path, text.encode()) for path, text in texts.items()]
+        files.put(engine, self.container, "/", put)
 
     def _start(self) -> None:
         machine = self._engine.container(self.container)
