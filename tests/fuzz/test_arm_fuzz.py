@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 VM_ID = "9a0d1c9e-2f10-4d53-9d5e-000000000001"
 #: Operations of the table, each of which must be reached.
-OPERATIONS = 46
+OPERATIONS = 55
 ASSIGNMENT = "5c1b2e3d-0000-4000-8000-000000000001"
 CUSTOM_ROLE = "5c1b2e3d-0000-4000-8000-000000000002"
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
@@ -33,6 +33,7 @@ EXISTING = {
     "eventType": "management",
     "roleDefinitionId": READER,
     "roleAssignmentName": ASSIGNMENT,
+    "guestConfigurationAssignmentName": "Baseline",
 }
 #: Bodies and query members that succeed; generated members are laid over them one at a time.
 GOOD_BODIES: dict[str, dict[str, Any]] = {
@@ -42,6 +43,9 @@ GOOD_BODIES: dict[str, dict[str, Any]] = {
     "Machines_Update": {"tags": {"a": "b"}},
     "Tags_CreateOrUpdateAtScope": {"properties": {"tags": {"a": "b"}}},
     "Tags_UpdateAtScope": {"operation": "Merge", "properties": {"tags": {"c": "d"}}},
+    "GuestConfigurationHCRPAssignments_CreateOrUpdate": {
+        "properties": {"guestConfiguration": {"name": "Baseline"}}
+    },
     "RoleDefinitions_CreateOrUpdate": {
         "properties": {
             "roleName": "Fuzzed",
@@ -87,7 +91,7 @@ class Target:
         """What the valid part of the examples relies on; earlier operations may have removed it."""
         base = f"/subscriptions/{self.subscription}"
         group = f"{base}/resourceGroups/fuzz"
-        for namespace in ("HybridCompute", "HybridConnectivity"):
+        for namespace in ("HybridCompute", "HybridConnectivity", "GuestConfiguration"):
             self.client.post(f"{base}/providers/Microsoft.{namespace}/register?api-version=2022-09-01")
         self.client.put(f"{group}?api-version=2022-09-01", json={"location": "westeurope"})
         self.client.put(
@@ -97,6 +101,11 @@ class Target:
         self.client.put(
             f"{group}/providers/Microsoft.HybridCompute/machines/m1?api-version=2024-07-10",
             json={"location": "westeurope", "properties": {"vmId": VM_ID}},
+        )
+        self.client.put(
+            f"{group}/providers/Microsoft.HybridCompute/machines/m1/providers/Microsoft.GuestConfiguration"
+            "/guestConfigurationAssignments/Baseline?api-version=2024-04-05",
+            json=GOOD_BODIES["GuestConfigurationHCRPAssignments_CreateOrUpdate"],
         )
 
     def long_running(self) -> dict[str, str]:

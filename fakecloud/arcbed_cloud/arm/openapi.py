@@ -91,7 +91,7 @@ def template(types: Mapping[str, ResourceType], row: ResourceType, verb: Verb) -
     if row.root:
         parts += _named(types, row, kinds, named)
     else:
-        parts += _scope(row, verb)
+        parts += _scope(types, row, verb)
         parts += ["providers", row.namespace]
         if verb.on is not On.SUBSCRIPTION_ACTION:
             parts += _named(types, row, kinds, named)
@@ -100,23 +100,32 @@ def template(types: Mapping[str, ResourceType], row: ResourceType, verb: Verb) -
     return "/" + "/".join(parts)
 
 
-def _scope(row: ResourceType, verb: Verb) -> list[str]:
+def _scope(types: Mapping[str, ResourceType], row: ResourceType, verb: Verb) -> list[str]:
     subscription = ["subscriptions", "{subscriptionId}"]
     group = [*subscription, "resourceGroups", "{resourceGroupName}"]
     if verb.on is On.TENANT_LIST or row.scope is Scope.TENANT:
         return []
     if verb.on in {On.SUBSCRIPTION_LIST, On.SUBSCRIPTION_ACTION} or row.scope is Scope.SUBSCRIPTION:
         return subscription
+    if row.parents and verb.on in {On.ITEM, On.ACTION, On.EXTENSION_LIST}:
+        namespace, *kinds = row.parents[0].split("/")
+        path = (part for index in range(len(kinds)) for part in _item(types, namespace, kinds[: index + 1]))
+        return [*group, "providers", namespace, *path]
     return group
 
 
 def _named(
     types: Mapping[str, ResourceType], row: ResourceType, kinds: list[str], named: int
 ) -> Iterator[str]:
-    for index, kind in enumerate(kinds):
+    for index in range(len(kinds)):
+        kind, name = _item(types, row.namespace, kinds[: index + 1])
         yield kind
         if index < named:
-            yield "{" + parameter(types, row.namespace, kinds[: index + 1]) + "}"
+            yield name
+
+
+def _item(types: Mapping[str, ResourceType], namespace: str, kinds: list[str]) -> tuple[str, str]:
+    return kinds[-1], "{" + parameter(types, namespace, kinds) + "}"
 
 
 def _operation(types: Mapping[str, ResourceType], row: ResourceType, verb: Verb, path: str) -> Document:
@@ -147,8 +156,9 @@ def _unique(operation_id: str, row: ResourceType, taken: set[str]) -> str:
 def _path_parameters(types: Mapping[str, ResourceType], row: ResourceType, path: str) -> Iterator[Document]:
     patterns = {"subscriptionId": _GUID, "resourceGroupName": _GROUP}
     kinds = row.path.split("/")
-    for index in range(len(kinds)):
-        known = types.get(f"{row.namespace}/{'/'.join(kinds[: index + 1])}".lower())
+    chain = [f"{row.namespace}/{'/'.join(kinds[: index + 1])}" for index in range(len(kinds))]
+    for kind in (*row.parents[:1], *chain):
+        known = types.get(kind.lower())
         if known is not None and known.name_pattern is not None:
             patterns[known.name_parameter] = f"^(?:{known.name_pattern})$"
     for part in path.split("/"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from arcbed_cloud.arm.errors import ArmError
@@ -14,6 +14,8 @@ ROOT_NAMESPACE = "Microsoft.Resources"
 _ROOT = ROOT_NAMESPACE.lower()
 _REMEMBERED = 20_000
 _LISTS = (On.GROUP_LIST, On.SUBSCRIPTION_LIST, On.TENANT_LIST)
+# Where items of a type with `parents` are listed besides their parents, by the depth of the scope.
+_PLACES = {4: (On.GROUP_LIST,), 2: (On.SUBSCRIPTION_LIST,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ def _parent_of(target: ResourceId) -> ResourceId:
         target.names[: len(target.types) - 1],
         target.scope,
     )
+
+
+def _hangs_on(parents: Sequence[str], item: ResourceId) -> bool:
+    return item.is_item and item.type.lower() in {kind.lower() for kind in parents}
 
 
 class Router:
@@ -212,6 +218,10 @@ class Router:
 
     @staticmethod
     def _candidates(row: ResourceType, target: ResourceId) -> tuple[On, ...]:
+        if row.parents:
+            if Router._lives_at(row, target):
+                return (On.EXTENSION_LIST,)
+            return () if target.names else _PLACES.get(target.scope.count("/"), ())
         if row.scope is Scope.ANY:
             return _LISTS if target.group or target.names else _LISTS[::-1]
         if target.names:
@@ -231,7 +241,7 @@ class Router:
             case Scope.TENANT:
                 return depth == 0
             case Scope.ANY:
-                return True
+                return not row.parents or _hangs_on(row.parents, parse(target.scope))
 
     def _parameters(self, row: ResourceType, target: ResourceId) -> dict[str, str]:
         found: dict[str, str] = {}

@@ -24,6 +24,7 @@ class On(Enum):
 
     ITEM = "item"
     GROUP_LIST = "list in a resource group (or in a parent resource, or at a scope for extension types)"
+    EXTENSION_LIST = "list on the resource that items of an extension type with `parents` hang on"
     SUBSCRIPTION_LIST = "list in a subscription"
     TENANT_LIST = "list in the tenant"
     ACTION = "POST to a segment below an item"
@@ -82,6 +83,8 @@ class ResourceType:
         tracked: has location and tags, is listed by ``/resources``; its rows are in the table ``resources``.
         on_delete: called with the unit and the row before ARM deletes an item together with its group or
             parent.
+        parents: of an extension type (`Scope.ANY`) whose items hang on resources of certain types only:
+            those types; OpenAPI shows the first.
         root: its paths carry no ``/providers/{namespace}`` (subscriptions, resource groups, ...); `path` then
             starts
             with the first segment.
@@ -99,6 +102,7 @@ class ResourceType:
     capabilities: str = "None"
     schemas: Mapping[str, Any] = field(default_factory=dict)
     on_delete: OnDelete | None = None
+    parents: Sequence[str] = ()
     root: bool = False
 
     @property

@@ -1,0 +1,123 @@
+"""A control plane in process with a clock that stands still, one machine, and calls as its owner or it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from arcbed_cloud.app import Cloud, build
+from arcbed_cloud.settings import Settings
+
+BASE = "https://localhost:8443"
+VM_IDS = {
+    name: f"9a0d1c9e-2f10-4d53-9d5e-{number:012d}" for number, name in enumerate(("web-01", "web-02"), 1)
+}
+VERSION = "2024-04-05"
+PROVIDER = "providers/Microsoft.GuestConfiguration/guestConfigurationAssignments"
+
+
+@dataclass
+class Bed:
+    cloud: Cloud
+    http: httpx.AsyncClient
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def clock(self):
+        return self.cloud.plane.clock
+
+    @property
+    def group(self) -> str:
+        return f"/subscriptions/{self.cloud.estate.subscription_id}/resourceGroups/servers"
+
+    def machine(self, name: str = "web-01") -> str:
+        return f"{self.group}/providers/Microsoft.HybridCompute/machines/{name}"
+
+    def assignment(self, name: str, machine: str = "web-01") -> str:
+        return f"{self.machine(machine)}/{PROVIDER}/{name}"
+
+    def token(self, object_id: str, audience: str) -> str:
+        principal = self.cloud.directory.principal(object_id)
+        assert principal is not None
+        return self.cloud.tokens.issue_application(principal, audience, acr="1")[0]
+
+    async def arm(self, method: str, path: str, body: Any = None, *, version: str = VERSION, **more: Any):
+        token = self.token(self.cloud.estate.owner.objectId, "https://management.azure.com/")
+        return await self.http.request(
+            method,
+            f"{BASE}{path}",
+            params={"api-version": version},
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+            **more,
+        )
+
+    async def add_machine(self, name: str) -> None:
+        body = {
+            "location": "westeurope",
+            "identity": {"type": "SystemAssigned"},
+            "properties": {"vmId": VM_IDS[name]},
+        }
+        answer = await self.arm("PUT", self.machine(name), body, version="2024-07-10")
+        assert answer.status_code == 200, answer.text
+
+    async def assign(self, name: str, machine: str = "web-01", /, **configuration: Any) -> httpx.Response:
+        given = {"name": name, "version": "1.0.0", "assignmentType": "ApplyAndAutoCorrect", **configuration}
+        body = {"location": "westeurope", "properties": {"guestConfiguration": given}}
+        return await self.arm("PUT", self.assignment(name, machine), body)
+
+    async def shown(self, name: str, machine: str = "web-01") -> dict[str, Any]:
+        answer = await self.arm("GET", self.assignment(name, machine))
+        assert answer.status_code == 200, answer.text
+        return answer.json()["properties"]
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state after its first start: its keys take a second to make."""
+    folder = tmp_path_factory.mktemp("planted") / "state"
+
+    async def plant() -> None:
+        cloud = build(Settings(state=folder, clock="stepped", seed="gas"))
+        await cloud.startup()
+        await cloud.shutdown()
+
+    asyncio.run(plant())
+    return folder
+
+
+@pytest.fixture
+def changes() -> dict[str, Any]:
+    """Settings that differ from the defaults; override it."""
+    return {}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, planted: Path, changes: dict[str, Any]) -> Settings:
+    state = shutil.copytree(planted, tmp_path / "state")
+    return Settings(state=state, clock="stepped", seed="gas", **changes)
+
+
+@pytest.fixture
+async def bed(settings: Settings) -> AsyncIterator[Bed]:
+    """A bed whose machines are web-01 and web-02."""
+    cloud = build(settings)
+    await cloud.startup()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=cloud.asgi)) as http:
+        bed = Bed(cloud, http)
+        assert (await bed.arm("PUT", bed.group, {"location": "westeurope"}, version="2022-09-01")).is_success
+        subscription = bed.group.partition("/resourceGroups")[0]
+        for namespace in ("HybridCompute", "GuestConfiguration"):
+            path = f"{subscription}/providers/Microsoft.{namespace}/register"
+            assert (await bed.arm("POST", path, version="2022-09-01")).status_code == 200
+        for name in VM_IDS:
+            await bed.add_machine(name)
+        yield bed
+    await bed.cloud.shutdown()
