@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -80,6 +81,9 @@ def this_machine(shadow: Path | None = None) -> Sources:
 
 
 def _run(command: Sequence[str]) -> str:
+    # Asked for every heartbeat: finding out that a program is missing must not cost a fork.
+    if shutil.which(command[0]) is None:
+        return ""
     try:
         finished = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -82,6 +82,7 @@ class PaperHost:
         limit: float,
         shown: Sequence[str] | None = None,
         terminal: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> Completed:
         self.note(f"run {arguments[0]}")
         return Completed((program, *(shown or arguments)), self.exit_code, "said\n", "", 0.01)
