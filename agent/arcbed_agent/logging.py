@@ -105,18 +105,20 @@ def open_log(
     redactor: Redactor | None = None,
     level: int = logging.DEBUG,
     max_bytes: int = 10 * 1024 * 1024,
+    formatter: logging.Formatter | None = None,
+    archives: int = 4,
 ) -> logging.Handler:
-    """A handler that appends to `path`; archives are compressed as ``<name>.1.gz`` (agent 1.49).
+    """A handler that appends to `path`; `archives` old ones are kept as ``<name>.1.gz`` (agent 1.49).
 
     Raises:
         OSError: the file or its folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = _LogFile(path, maxBytes=max_bytes, backupCount=4, encoding="utf-8")
+    handler = _LogFile(path, maxBytes=max_bytes, backupCount=archives, encoding="utf-8")
     handler.namer = lambda name: f"{name}.gz"
     handler.rotator = _archive
     handler.setLevel(level)
-    handler.setFormatter(LogrusFormatter(clock, redactor or Redactor()))
+    handler.setFormatter(formatter or LogrusFormatter(clock, redactor or Redactor()))
     return handler
 
 

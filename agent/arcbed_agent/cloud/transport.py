@@ -12,7 +12,8 @@ import platform
 import random
 import ssl
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -180,6 +181,30 @@ class Transport:
         if answer.status_code >= 400:
             raise refusal(answer)
         return answer
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        """One attempt whose answer is read piece by piece in the block; redirects are not followed.
+
+        Raises:
+            UnreachableError: no answer.
+            CloudError: an answer of 400 or more.
+        """
+        sent = {"x-ms-client-request-id": new_guid(self._chance), **(headers or {})}
+        request = self._client.build_request(method, url, headers=sent)
+        try:
+            answer = await self._client.send(request, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+            raise UnreachableError(_bare(url), _reason(error)) from error
+        try:
+            if answer.status_code >= 400:
+                await answer.aread()
+                raise refusal(answer)
+            yield answer
+        finally:
+            await answer.aclose()
 
 
 def document_of(answer: httpx.Response) -> dict[str, Any]:

@@ -30,7 +30,18 @@ LINUX: Mapping[str, str] = {
     "cli_log": "var/opt/azcmagent/log/azcmagent.log",
     "environment": "lib/systemd/system.conf.d/azcmagent.conf",
     "guest_config": "var/lib/GuestConfig",
+    "configurations": "var/lib/GuestConfig/Configuration",
+    "assignments": "var/lib/GuestConfig/assignments",  # ours: what is known of each assignment
+    "packages": "var/lib/GuestConfig/packages",  # ours: zips, so that a reconnect needs no download
+    "policy_reports": "var/lib/GuestConfig/reports",
+    "policy_sync": "var/lib/GuestConfig/sync.json",  # ours: the last contact with the service
+    "policy_compliance": "var/lib/GuestConfig/compliance.json",  # ours: for the machine's metadata
+    "gcad_socket": "var/opt/azcmagent/socks/gcad.sock",  # ours
     "policy_logs": "var/lib/GuestConfig/arc_policy_logs",
+    "gc_agent_log": "var/lib/GuestConfig/arc_policy_logs/gc_agent.log",
+    "gc_worker_log": "var/lib/GuestConfig/arc_policy_logs/gc_worker.log",
+    "gc_agent_telemetry": "var/lib/GuestConfig/arc_policy_logs/gc_agent_telemetry.txt",
+    "gc_worker_telemetry": "var/lib/GuestConfig/arc_policy_logs/gc_worker_telemetry.txt",
     "extension_manager_logs": "var/lib/GuestConfig/ext_mgr_logs",
     "extension_logs": "var/lib/GuestConfig/extension_logs",
     "extensions": "var/lib/waagent",
