@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from arcbed import __version__
-from arcbed.cli import az, demo, down, env, listing, onboarding_script, run, start, status, stop
+from arcbed.cli import az, clock, demo, down, env, listing, onboarding_script, run, start, status, stop
 
 app = typer.Typer(
     name="arcbed",
@@ -22,6 +22,7 @@ app.command("run")(run.run)
 app.command("start")(start.start)
 app.command("status")(status.status)
 app.command("stop")(stop.stop)
+app.add_typer(clock.app, name="clock")
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 app.command("down")(down.down)
 app.command("onboarding-script")(onboarding_script.onboarding_script)
