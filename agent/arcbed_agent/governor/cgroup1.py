@@ -118,8 +118,8 @@ class Group1:
         return self._last
 
     def pids(self) -> set[int]:
-        """Of the cpu tree, which is what limits."""
-        return files.pids(self._cpu)
+        """Of both trees: what has left one of them is still ours."""
+        return set().union(*(files.pids(path) for path in self.folders))
 
     def holds(self, pid: int) -> bool:
         """Whether the process is in the cpu group or below."""

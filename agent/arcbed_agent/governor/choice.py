@@ -16,7 +16,7 @@ from arcbed_agent.governor.candidates import Candidates, Probe
 from arcbed_agent.governor.cgroup1 import Cgroup1
 from arcbed_agent.governor.cgroup2 import Cgroup2
 from arcbed_agent.governor.contract import Choice, Governor, Wishes
-from arcbed_agent.governor.family import Family, become_reaper, look
+from arcbed_agent.governor.family import Family, look
 from arcbed_agent.governor.runtime import GroupGovernor
 from arcbed_agent.governor.signals import DutyCycle
 from arcbed_agent.governor.systemd import Systemd
@@ -55,7 +55,6 @@ def below(owner: str, root: Path) -> str:
 
 def _choose(wished: Wishes, owner: str, root: Path, clock: Clock) -> GroupGovernor:
     family, place = Family(), below(owner, root)
-    become_reaper()
 
     def signals() -> DutyCycle:
         DutyCycle.probe()

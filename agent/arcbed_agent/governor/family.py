@@ -2,9 +2,9 @@
 
 The daemon is made the reaper of its descendants (prctl PR_SET_CHILD_SUBREAPER), so what forks twice or calls
 setsid becomes its child instead of init's. Every launched command starts a session, and no process can join
-a session later. So a child of the daemon that is in the daemon's own session is the daemon's own business,
-and every other one belongs to a group. (A daemon with a governor therefore starts nothing in a session of
-its own but through the governor.)
+a session later. So a child of the daemon that is in the daemon's own session, or was there before the
+governor, is the daemon's own business, and every other one belongs to a group. (A daemon with a governor
+therefore starts nothing in a session of its own but through the governor.)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from arcbed_agent.governor.spawn import seconds
 
 #: In the environment of every launched command: the group it belongs to.
 MARK = "ARCBED_GROUP"
-_SUBREAPER = 36
+_SET_SUBREAPER, _GET_SUBREAPER = 36, 37
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -88,9 +88,16 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
 
 
-def become_reaper() -> bool:
-    """Make this process the one that orphaned descendants are given to."""
-    return bool(ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0) == 0)
+def is_reaper() -> bool:
+    """Whether orphaned descendants are given to this process."""
+    answer = ctypes.c_int()
+    ctypes.CDLL(None).prctl(_GET_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    return bool(answer.value)
+
+
+def become_reaper(*, on: bool = True) -> None:
+    """Make this process the one that orphaned descendants are given to, or no longer."""
+    ctypes.CDLL(None).prctl(_SET_SUBREAPER, int(on), 0, 0, 0)
 
 
 def command_of(pid: int) -> str:
@@ -103,7 +110,7 @@ def command_of(pid: int) -> str:
 
 
 class Family:
-    """The processes of all groups.
+    """The processes of all groups. This process becomes the reaper of its descendants until `close`.
 
     Attributes:
         fallback: names the group that a process is counted to when nothing tells whose it is; the one with
@@ -120,7 +127,15 @@ class Family:
         self._sessions: dict[int, str] = {}
         self._session = os.getsid(0)
         self._pid = os.getpid()
+        self._own = {(child.pid, child.started) for child in self._children(self._pid)}
+        self._was_reaper = is_reaper()
+        become_reaper()
         self.lock = threading.RLock()
+
+    def close(self) -> None:
+        """Orphans go to init again."""
+        if not self._was_reaper:
+            become_reaper(on=False)
 
     def launched(self, pid: int, name: str) -> None:
         """A command was started for the group; call with `lock` held since before the start."""
@@ -155,9 +170,15 @@ class Family:
             self._known = alive
             return found
 
+    def left(self, name: str) -> set[int]:
+        """Processes of the group that are there, zombies included."""
+        with self.lock:
+            self.census()
+            return {pid for (pid, _), owner in self._known.items() if owner == name}
+
     def _name(self, child: Member) -> str | None:
         """The group of a child of this process; None: the daemon's own."""
-        if child.session == self._session:
+        if child.session == self._session or (child.pid, child.started) in self._own:
             return None
         for known in (
             self._roots.get(child.pid),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from arcbed_agent.clock import Clock
+from arcbed_agent.governor import files
 from arcbed_agent.governor.candidates import Candidates
 from arcbed_agent.governor.contract import (
     Choice,
@@ -22,6 +23,7 @@ from arcbed_agent.governor.contract import (
 )
 from arcbed_agent.governor.family import MARK, Family, command_of, look
 from arcbed_agent.governor.group import Counters, Group
+from arcbed_agent.governor.hierarchy import memberships, path_in
 from arcbed_agent.governor.spawn import Child, program
 
 #: Real seconds between two looks at who is where; what has left is found within twice that.
@@ -120,6 +122,7 @@ class GroupGovernor:
         self._candidates, self._family, self._clock = candidates, family, clock
         self._family.fallback, self._family.waited_for = self.tightest, self.waited_for
         self._backend, self._choice = candidates.pick()
+        self._backends = [self._backend]
         self._held: dict[str, Held] = {}
         self._lock = threading.RLock()
         self._wake = threading.Event()
@@ -164,6 +167,7 @@ class GroupGovernor:
             finally:
                 with self._lock:
                     held.users -= 1
+                await asyncio.to_thread(self.tidy, held)
 
     def _prepare(self, name: str, limit: Limit) -> tuple[Held, Counters]:
         """The group, made and limited, and its account so far."""
@@ -240,6 +244,7 @@ class GroupGovernor:
             if held.choice is self._choice:
                 self._candidates.reject(held.choice.backend, str(error))
                 self._backend, self._choice = self._candidates.pick()
+                self._backends.append(self._backend)
 
     # -- groups
 
@@ -290,8 +295,8 @@ class GroupGovernor:
         deadline = self._clock.monotonic() + END_SECONDS
         while self._clock.monotonic() < deadline:
             held.group.kill()
-            self._family.census()  # waits for orphans
-            if not held.group.pids() and self.tidy(held):
+            files.kill(self._family.left(held.name))  # those that have moved out, too
+            if self.tidy(held):
                 return
             threading.Event().wait(0.01)
         raise GovernorError(f"processes in {held.group.where} cannot be killed: {sorted(held.group.pids())}")
@@ -301,7 +306,9 @@ class GroupGovernor:
         with self._lock:
             if self._held.get(held.name) is not held:
                 return True
-            if held.users or held.group.pids() or not held.group.remove():
+            if held.users or held.group.pids() or self._family.left(held.name):
+                return False
+            if not held.group.remove():
                 return False
             del self._held[held.name]
             held.gone = self._clock.monotonic()
@@ -317,7 +324,9 @@ class GroupGovernor:
         self._wake.set()
         if self._watch is not None:
             await asyncio.to_thread(self._watch.join)
-        await asyncio.to_thread(self._backend.close)
+        for backend in self._backends:
+            await asyncio.to_thread(backend.close)
+        self._family.close()
 
     # -- watching
 
@@ -361,9 +370,12 @@ class GroupGovernor:
 
 
 def _whereabouts(pid: int) -> str:
-    """Where a process is, in one line."""
+    """The group that a process is in, of the cpu controller where there is one."""
     try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text().split()
+        found = memberships(Path(f"/proc/{pid}/cgroup").read_text())
     except OSError:
         return ""
-    return next((line for line in lines if ":cpu" in line), lines[-1] if lines else "")
+    for controller in ("cpu", None):
+        with contextlib.suppress(GovernorError):
+            return path_in(found, controller)
+    return ""

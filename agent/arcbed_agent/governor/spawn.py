@@ -110,6 +110,9 @@ class Child:
     async def abandon(self) -> None:
         """Let the process end without having become the command."""
         os.close(self._gate)
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
         await self.wait()
 
     async def wait(self) -> int:
