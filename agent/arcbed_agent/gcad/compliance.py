@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from arcbed_agent.files import remove_durably, write_durably
 from arcbed_agent.gcad.records import Assignment
@@ -56,11 +56,3 @@ def properties(layout: Layout) -> dict[str, str]:
         if isinstance(document, Mapping):
             return {str(name): str(value) for name, value in document.items()}
     return {}
-
-
-def with_compliance(metadata: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
-    """`metadata` of a machine with these properties among its detected ones."""
-    found = properties(layout)
-    if not found:
-        return dict(metadata)
-    return {**metadata, "detectedProperties": {**(metadata.get("detectedProperties") or {}), **found}}

@@ -21,6 +21,7 @@ from arcbed_agent.himds.identity import Identity
 from arcbed_agent.himds.ipc import Method, Report
 from arcbed_agent.himds.journal import CREATED, Journal, read_journal, remove_journal
 from arcbed_agent.himds.messages import ConnectParameters, Progress, Status
+from arcbed_agent.himds.peers import Tell
 from arcbed_agent.himds.pulse import Pulse
 from arcbed_agent.himds.registration import Registration
 from arcbed_agent.himds.removal import Removal
@@ -41,6 +42,7 @@ class Control:
         instance_id: GUID of this start.
         busy: held during a change; the heartbeat loop leaves the machine alone meanwhile.
         redactor: told of tokens, so that they stay out of the log.
+        tell: says to the other daemons that the machine has changed.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Control:
         pulse: Pulse,
         busy: asyncio.Lock,
         redactor: Redactor,
+        tell: Tell,
         log: logging.Logger,
     ) -> None:
         self._name = name
@@ -74,6 +77,7 @@ class Control:
         self._pulse = pulse
         self._busy = busy
         self._redactor = redactor
+        self._tell = tell
         self._log = log
         self._changing = ""
         self._resuming: asyncio.Task[None] | None = None
@@ -122,7 +126,8 @@ class Control:
                 self._log.info("Going on with an unfinished connect", extra=fields(names))
                 try:
                     async with self._busy:
-                        return self._connected(await self._registration.resume(journal, task))
+                        self._connected(await self._registration.resume(journal, task))
+                    return await self._tell("reload")
                 except (AgentError, CloudError, UnreachableError, OSError) as error:
                     gone = machine_is_gone(error.__cause__ or error)
                     wait = (GONE if gone else HEARTBEAT).delay(failures, self._chance)
@@ -156,6 +161,7 @@ class Control:
                 except AgentError as error:
                     self._log.error("Machine was not connected", extra=fields(Error=error))
                     raise
+                await self._tell("reload")
         return self.status()
 
     async def disconnect(
@@ -178,6 +184,7 @@ class Control:
                 self._pulse.end()
                 self._removal.forget()
                 self.config = AgentConfig()
+                await self._tell("reload")
         await report(Progress(100, "Disconnected machine from Azure"))
         return self.status()
 
@@ -189,6 +196,7 @@ class Control:
         """
         await self._uplink.reload(LocalConfig.load(self._layout))
         self._pulse.repace()
+        await self._tell("reload")
         self._log.info("Local configuration was read")
 
     def status(self) -> Status:

@@ -22,6 +22,7 @@ from arcbed_agent.cloud.transport import Transport, new_guid
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
 from arcbed_agent.files import make_folder
+from arcbed_agent.gcad.compliance import properties as policy_compliance
 from arcbed_agent.himds.challenge import Challenges
 from arcbed_agent.himds.control import Control
 from arcbed_agent.himds.heartbeat import Heartbeat, ServiceStatuses
@@ -29,6 +30,7 @@ from arcbed_agent.himds.identity import Identity
 from arcbed_agent.himds.imds import Imds, Machine
 from arcbed_agent.himds.ipc import IpcServer
 from arcbed_agent.himds.messages import Status
+from arcbed_agent.himds.peers import Peers
 from arcbed_agent.himds.pulse import Pulse
 from arcbed_agent.himds.registration import Registration
 from arcbed_agent.himds.removal import Removal
@@ -109,10 +111,12 @@ class Himds:
             state=self.state,
             services=services,
             upgrades=Upgrades(layout, clock, self.log, launch),
+            detected=lambda: policy_compliance(layout),
             **common,
         )
         self.renewal = Renewal(chance=chance, tokens=self.tokens, **common)
         busy = asyncio.Lock()
+        tell = Peers(layout, self.log)
         self.pulse = Pulse(
             name=f"{self.name}/heartbeat",
             chance=chance,
@@ -120,6 +124,7 @@ class Himds:
             renewal=self.renewal,
             state=self.state,
             busy=busy,
+            tell=tell,
             **common,
         )
         self.control = Control(
@@ -140,6 +145,7 @@ class Himds:
             pulse=self.pulse,
             busy=busy,
             redactor=redactor or Redactor(),
+            tell=tell,
             **common,
         )
         self.challenges = Challenges(layout["tokens"])

@@ -28,6 +28,7 @@ _PROPERTY_LIMIT: Final = 2_048
 _ADDRESS_LIMIT: Final = 64
 
 ServiceStatuses = Callable[[], dict[str, dict[str, str]]]
+Detected = Callable[[], Mapping[str, str]]
 
 
 def canonical(metadata: Mapping[str, Any]) -> bytes:
@@ -47,6 +48,7 @@ class Heartbeat:
         instance_id: GUID of this start.
         services: ARM's `serviceStatuses`.
         upgrades: told of what the service asks for, and asked how it went.
+        detected: more of `detectedProperties`.
         log: where refusals go.
     """
 
@@ -62,6 +64,7 @@ class Heartbeat:
         state: StateFile,
         services: ServiceStatuses,
         upgrades: Upgrades,
+        detected: Detected,
         log: logging.Logger,
     ) -> None:
         self.instance_id = instance_id
@@ -73,6 +76,7 @@ class Heartbeat:
         self._state = state
         self._services = services
         self._upgrades = upgrades
+        self._detected = detected
         self._log = log
         self._started = clock.now()
         self._sequence = 0
@@ -92,7 +96,7 @@ class Heartbeat:
             AgentError: 107, there is no certificate; 20 or 26, see `Directory.region`.
             UnreachableError, CloudError: it was not accepted.
         """
-        self.metadata = await asyncio.to_thread(self._host.metadata)
+        self.metadata = self._whole(await asyncio.to_thread(self._host.metadata))
         body = self._body(self.metadata)
         left = {401, 413, 421}
         while True:
@@ -107,6 +111,13 @@ class Heartbeat:
             else:
                 self._accept(answer, body)
                 return answer
+
+    def _whole(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        """With what other daemons of the machine have found out."""
+        more = self._detected()
+        if not more:
+            return metadata
+        return {**metadata, "detectedProperties": {**(metadata.get("detectedProperties") or {}), **more}}
 
     async def _attempt(self, config: AgentConfig, body: dict[str, Any]) -> dict[str, Any]:
         directory = self._uplink.directory

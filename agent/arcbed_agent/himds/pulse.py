@@ -24,6 +24,7 @@ from arcbed_agent.himds.backoff import (
 )
 from arcbed_agent.himds.heartbeat import Heartbeat
 from arcbed_agent.himds.identity import Identity
+from arcbed_agent.himds.peers import Tell
 from arcbed_agent.himds.renewal import Renewal
 from arcbed_agent.himds.state import StateFile
 from arcbed_agent.himds.uplink import Uplink
@@ -39,6 +40,7 @@ class Pulse:
     Args:
         busy: held by whoever changes what this machine is; no heartbeat is sent meanwhile.
         name: of the clock task, ``machine/himds/heartbeat``.
+        tell: says to the other daemons that the service has news.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Pulse:
         identity: Identity,
         state: StateFile,
         busy: asyncio.Lock,
+        tell: Tell,
         log: logging.Logger,
     ) -> None:
         self._clock = clock
@@ -64,6 +67,7 @@ class Pulse:
         self._identity = identity
         self._state = state
         self._busy = busy
+        self._tell = tell
         self._log = log
         self._circuits = Circuits()
         self._gone = 0
@@ -122,6 +126,7 @@ class Pulse:
             self._schedule(self._period() * self._spread())
             return
         async with self._busy:
+            before = self._state.value.generations.get("assignments")
             try:
                 answer = await self._heartbeat.send(config)
             except (CloudError, UnreachableError, AgentError) as error:
@@ -132,6 +137,8 @@ class Pulse:
                 self._schedule(self._after_failure(error))
                 return
             self._after_success(answer)
+            if before is not None and self._state.value.generations.get("assignments") != before:
+                await self._tell("pull")
             identity = answer.get("identity")
             action = str(identity.get("action", "")) if isinstance(identity, dict) else ""
             if await self._renewal.consider(config, action):
