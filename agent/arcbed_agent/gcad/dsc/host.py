@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from arcbed_agent.files import write_durably
 from arcbed_agent.gcad.dsc.accounts import Account, Group, Shadow, accounts, groups, shadows
 from arcbed_agent.gcad.dsc.commands import COMMAND_SECONDS, Commands, Output, SystemCommands
 from arcbed_agent.gcad.dsc.software import Software, installed
 
+_T = TypeVar("_T")
 #: Limit of a script that a configuration brings along, in real seconds.
 SCRIPT_SECONDS = 600.0
 
@@ -52,6 +53,7 @@ class LinuxHost:
         self._writable = tuple(folder.resolve() for folder in writable)
         self._commands: Commands = commands or SystemCommands()
         self._changes_allowed = False
+        self._memory: dict[str, Any] = {}
         self.now = datetime.fromtimestamp(0, UTC)
 
     def for_run(self, *, changes_allowed: bool, now: datetime) -> LinuxHost:
@@ -131,8 +133,16 @@ class LinuxHost:
         """The installed packages."""
         return installed(self)
 
+    def remembered(self, what: str, look: Callable[[], _T]) -> _T:
+        """The answer of `look`, asked once until something is changed."""
+        if what not in self._memory:
+            self._memory[what] = look()
+        answer: _T = self._memory[what]
+        return answer
+
     def forget(self) -> None:
         """Look again next time: something was changed."""
+        self._memory.clear()
         for name in ("accounts", "groups", "shadows", "software"):
             self.__dict__.pop(name, None)
 
@@ -148,7 +158,9 @@ class LinuxHost:
 
     def active(self, unit: str) -> bool:
         """Whether a unit runs, as ``systemctl is-active``."""
-        return self.run("systemctl", "is-active", unit).out.strip() == "active"
+        return self.remembered(
+            f"unit {unit}", lambda: self.run("systemctl", "is-active", unit).out.strip() == "active"
+        )
 
     # -- changing --------------------------------------------------------------------------------------------
 

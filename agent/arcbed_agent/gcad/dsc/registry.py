@@ -22,6 +22,8 @@ FAMILIES = (
     "archive",
     "application",
     "local_user",
+    "osconfig",
+    "older_baseline",
     "test_file",
 )
 
