@@ -95,7 +95,7 @@ class BedTask:
             yield
         finally:
             self.holds -= 1
-            self._clock._tell("release", self.number)
+            self._clock._later("release", self.number)
 
 
 class BedClock:
@@ -119,6 +119,7 @@ class BedClock:
         self._tasks: dict[int, BedTask] = {}
         self._numbers = itertools.count(1)
         self._asleep: set[BedTask] = set()
+        self._parting: list[tuple[Any, ...]] = []
         self._turns = 0
         self._questions: dict[int, asyncio.Future[None]] = {}
         self._reconnecting: asyncio.Task[None] | None = None
@@ -205,7 +206,7 @@ class BedClock:
     def _end(self, task: BedTask) -> None:
         self._asleep.discard(task)
         if self._tasks.pop(task.number, None) is not None:
-            self._tell("end", task.number)
+            self._later("end", task.number)
 
     def _sleep(self, task: BedTask, deadline: int | None) -> None:
         """Said only after some turns of the loop: what this task has just set in motion counts first."""
@@ -213,9 +214,17 @@ class BedClock:
         task.nap += 1
         task.deadline = deadline
         self._asleep.add(task)
-        self._turns = _TURNS
-        if len(self._asleep) == 1:
+        self._wait()
+
+    def _later(self, *message: Any) -> None:
+        """Say that something runs no more, as late as that a task sleeps."""
+        self._parting.append(message)
+        self._wait()
+
+    def _wait(self) -> None:
+        if not self._turns:
             asyncio.get_running_loop().call_soon(self._turn)
+        self._turns = _TURNS
 
     def _turn(self) -> None:
         self._turns -= 1
@@ -228,6 +237,9 @@ class BedClock:
             if self._line is None:
                 self._on_own_time(task)
         self._asleep.clear()
+        for message in self._parting:
+            self._tell(*message)
+        self._parting.clear()
 
     def _roused(self, task: BedTask, sleeper: asyncio.Future[bool]) -> None:
         """An event, or the end of its waiting, makes a task run."""
@@ -259,6 +271,7 @@ class BedClock:
         loop = asyncio.get_running_loop()
         _, line = await loop.create_connection(lambda: Line(self._heard, self._lost), sock=self._socket)
         self._line = line
+        self._parting.clear()
         for task in list(self._timers):
             self._cancel_timer(task)
         # A task that is about to sleep still runs as far as the keeper knows.
