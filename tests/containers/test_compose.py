@@ -254,7 +254,8 @@ UPLOAD = """
 from datetime import UTC, datetime, timedelta
 from azure.storage.blob import BlobServiceClient, generate_blob_sas
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-service = BlobServiceClient("http://azurite:10000/devstoreaccount1", credential=KEY)
+who = {"account_name": "devstoreaccount1", "account_key": KEY}
+service = BlobServiceClient("http://azurite:10000/devstoreaccount1", credential=who)
 blob = service.create_container("packages").get_blob_client("one.zip")
 blob.upload_blob(b"0123456789")
 until = datetime.now(UTC) + timedelta(hours=1)
