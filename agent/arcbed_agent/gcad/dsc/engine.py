@@ -108,6 +108,7 @@ def evaluate(
     settings = metaconfig or read_metaconfig(document.parent, document.stem)
     run = _Run(
         host=host.for_run(changes_allowed=set_allowed, now=now),
+        folder=document.parent,
         correct=sets(assignment_type, previous, settings.type, repair_at_once=repair_at_once),
         on_step=on_step,
     )
@@ -122,8 +123,11 @@ def evaluate(
 class _Run:
     """One pass over a configuration."""
 
-    def __init__(self, host: DscHost, *, correct: bool, on_step: Callable[[Step], None]) -> None:
+    def __init__(
+        self, host: DscHost, folder: Path, *, correct: bool, on_step: Callable[[Step], None]
+    ) -> None:
         self._host = host
+        self._folder = folder
         self._correct = correct
         self._on_step = on_step
         self._clock = SystemClock()
@@ -154,7 +158,7 @@ class _Run:
             return ResourceResult(name, NON_COMPLIANT, _report(instance, Current(), reasons), reasons)
 
     def _evaluated(self, instance: Instance, name: str, *, correct: bool) -> ResourceResult:
-        found = resource(instance, self._host)
+        found = resource(instance, self._host, self._folder)
         compliant = self._timed(name, "Test", found.test)
         failure: Reason | None = None
         if not compliant and correct and not isinstance(found, Unsupported):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
+from pathlib import Path
 
 from arcbed_agent.gcad.dsc.host import DscHost
 from arcbed_agent.gcad.dsc.mof import Instance
@@ -21,6 +22,7 @@ FAMILIES = (
     "environment",
     "archive",
     "application",
+    "inspec",
     "local_user",
     "osconfig",
     "older_baseline",
@@ -52,13 +54,13 @@ def _classes() -> dict[str, type[Resource]]:
     return found
 
 
-def resource(instance: Instance, host: DscHost) -> Resource:
+def resource(instance: Instance, host: DscHost, folder: Path) -> Resource:
     """The resource for an instance of a document.
 
     Raises:
         ResourceFault: a property that its class needs is missing.
     """
-    return _classes().get(instance.class_name.casefold(), Unsupported)(instance, host)
+    return _classes().get(instance.class_name.casefold(), Unsupported)(instance, host, folder)
 
 
 def supported() -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 from arcbed_agent.gcad.dsc.host import DscHost
@@ -47,6 +48,7 @@ class Resource:
     Args:
         instance: as the document gives it, parameters applied.
         host: the machine.
+        folder: the unpacked package.
     """
 
     #: Class names that this resource goes by.
@@ -58,9 +60,10 @@ class Resource:
     #: Whether there is a Set.
     settable: ClassVar[bool] = True
 
-    def __init__(self, instance: Instance, host: DscHost) -> None:
+    def __init__(self, instance: Instance, host: DscHost, folder: Path) -> None:
         self.instance = instance
         self.host = host
+        self.folder = folder
         for key in self.keys:
             if instance.get(key) is None:
                 raise ResourceFault("InvalidProperty", f"The property {key} is missing.")
