@@ -197,12 +197,15 @@ def _hand_down(path: Path) -> None:
 
 
 def _move_to_leaf(path: Path) -> None:
+    why = ""
     for _ in range(5):
         staying = [pid for pid in files.read(path / "cgroup.procs").split() if pid != "0"]
         if not staying:
             return
         files.make(path / LEAF)
         for pid in staying:
-            with contextlib.suppress(GovernorError):  # it has ended
+            try:
                 files.write(path / LEAF / "cgroup.procs", pid)
-    raise GovernorError(f"processes stay in {path}, so it cannot hand its cpu controller down")
+            except GovernorError as error:  # it may have ended
+                why = str(error)
+    raise GovernorError(f"processes stay in {path}, so it cannot hand its cpu controller down: {why}")

@@ -30,6 +30,8 @@ IDLE = 0.05
 UNLIMITED = 1.0
 #: The controller takes at most this part of a core; with very many processes the period grows instead.
 CONTROLLER_SHARE = 0.01
+#: Shares of a period that a busy tree keeps when it was woken late.
+CARRY = 4
 #: Sleeping less is not worth a look.
 LEAST_SLICE = 0.002
 
@@ -187,7 +189,8 @@ class Tree:
             self._count(used, elapsed)
             self.due = now + UNLIMITED
             return
-        self._tokens = min(self._share, self._tokens + self._rate * elapsed - used)
+        saved = CARRY if self._stopped or used > 0 else 1
+        self._tokens = min(saved * self._share, self._tokens + self._rate * elapsed - used)
         if self._stopped:
             self._throttled += elapsed * min(len(self._stopped), os.cpu_count() or 1)
             if self._tokens < 0.95 * self._share:
