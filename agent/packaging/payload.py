@@ -6,6 +6,7 @@ package serves every distribution whose Python is listed.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,21 @@ ROOT = HERE.parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 #: Debian architecture to uv's name of the platform; glibc 2.34 is that of RHEL 9, Debian 12 and Ubuntu 22.04.
 PLATFORMS = {"amd64": "x86_64-manylinux_2_34", "arm64": "aarch64-manylinux_2_34"}
+UNITS = ("himdsd.service", "gcad.service")
+#: Folders of programs below the root; the policy agent has one of its own.
+PROGRAMS = {
+    "opt/azcmagent/bin": ("azcmagent", "himds"),
+    "opt/GC_Service/GC": ("gc_linux_service", "gc_worker"),
+}
+#: Mode file of the policy agent, as seen on machines of Azure Arc.
+GC_CONFIG = {
+    "ServiceType": "GCArc",
+    "Paths": {
+        "BasePath": "/var/lib/GuestConfig/",
+        "UserConfigurationsPath": "/var/lib/GuestConfig/Configuration/",
+        "LogPath": "/var/lib/GuestConfig/arc_policy_logs/",
+    },
+}
 _VERSION = re.compile(r'^AGENT_VERSION = "(.*)"$', re.MULTILINE)
 #: Not needed at run time, and megabytes of it.
 _LEFT_OUT = ("bin", "pip", "rich", "typer", "markdown_it", "mdurl", "pygments", "shellingham")
@@ -59,12 +75,13 @@ def lay_out(build: Build, root: Path) -> None:
     library.mkdir(parents=True)
     _dependencies(build, library)
     _agent(build, library)
-    _programs(build, root / "opt/azcmagent")
+    _programs(build, root)
     link = root / "usr/bin/azcmagent"
     link.parent.mkdir(parents=True)
     link.symlink_to("/opt/azcmagent/bin/azcmagent")
-    for name, folder in (("himdsd.service", "system"), ("azcmagent.conf", "system.conf.d")):
-        _copy(HERE / "systemd" / name, root / "lib/systemd" / folder / name)
+    for name in UNITS:
+        _copy(HERE / "systemd" / name, root / "lib/systemd/system" / name)
+    _copy(HERE / "systemd/azcmagent.conf", root / "lib/systemd/system.conf.d/azcmagent.conf")
     _settle(root)
 
 
@@ -130,13 +147,15 @@ def _metadata(build: Build, library: Path) -> None:
     (folder / "RECORD").write_text(f"{folder.name}/licenses/LICENSE,,\n{folder.name}/METADATA,,\n")
 
 
-def _programs(build: Build, home: Path) -> None:
+def _programs(build: Build, root: Path) -> None:
     launcher = (HERE / "bin/launcher").read_text()
     text = launcher.replace("@PYTHONS@", " ".join(["python3", *(f"python{v}" for v in build.pythons)]))
-    (home / "bin").mkdir()
-    for name in ("azcmagent", "himds"):
-        (home / "bin" / name).write_text(text)
-    shutil.copyfile(HERE / "bin/azcmagent_proxy", home / "bin/azcmagent_proxy")
+    for folder, names in PROGRAMS.items():
+        (root / folder).mkdir(parents=True)
+        for name in names:
+            (root / folder / name).write_text(text)
+    shutil.copyfile(HERE / "bin/azcmagent_proxy", root / "opt/azcmagent/bin/azcmagent_proxy")
+    (root / "opt/GC_Service/GC/gc.config").write_text(json.dumps(GC_CONFIG, indent=2) + "\n")
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -155,7 +174,8 @@ def _settle(root: Path) -> None:
         for name in files:
             path = Path(folder) / name
             if not path.is_symlink():
-                path.chmod(0o755 if path.parent == root / "opt/azcmagent/bin" else 0o644)
+                runs = path.parent in {root / folder for folder in PROGRAMS} and path.suffix != ".config"
+                path.chmod(0o755 if runs else 0o644)
             os.utime(path, (epoch, epoch), follow_symlinks=False)
     for folder, _folders, _files in os.walk(root, topdown=False):
         Path(folder).chmod(0o755)

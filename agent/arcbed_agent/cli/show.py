@@ -150,13 +150,14 @@ def _machine(metadata: dict[str, Any]) -> dict[str, str]:
 
 
 def _services(session: Session, *, himds_running: bool) -> list[Service]:
-    from arcbed_agent.himds.services import _status
+    from arcbed_agent.himds.services import unit_status
 
+    layout = session.layout
     others = (("Azure Arc Proxy", "arcproxyd"), ("Extension Service", "extd"), ("GC Service", "gcad"))
     return [
         Service("Agent Service", "himdsd", "active" if himds_running else "inactive"),
         *(
-            Service(shown, unit, _status(session.layout.root, f"{unit}.service")["status"])
+            Service(shown, unit, unit_status(layout.root, f"{unit}.service", layout["sockets"])["status"])
             for shown, unit in others
         ),
     ]

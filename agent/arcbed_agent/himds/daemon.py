@@ -56,7 +56,7 @@ class Himds:
         config: the local configuration; None reads it.
         chance: source of ids, spreads and jitter.
         network: replaces the network (tests, in-process beds); None is TLS as the local configuration says.
-        services: ARM's `serviceStatuses`.
+        services: ARM's `serviceStatuses`; None looks at the machine.
         launch: starts a command that outlives himds; None is the system's way.
         name: of the machine, in clock task names.
         log: where to write.
@@ -75,7 +75,7 @@ class Himds:
         config: LocalConfig | None = None,
         chance: random.Random | None = None,
         network: Callable[[], httpx.AsyncBaseTransport] | None = None,
-        services: ServiceStatuses = service_statuses,
+        services: ServiceStatuses | None = None,
         launch: Launch | None = None,
         name: str = "machine",
         log: logging.Logger | None = None,
@@ -109,7 +109,7 @@ class Himds:
             host=host,
             tokens=self.tokens,
             state=self.state,
-            services=services,
+            services=services or (lambda: service_statuses(locks=layout["sockets"])),
             upgrades=Upgrades(layout, clock, self.log, launch),
             detected=lambda: policy_compliance(layout),
             **common,
@@ -159,7 +159,7 @@ class Himds:
             log=self.log,
         )
         self.server = LocalServer(imds.handle, self.log)
-        self.ipc = IpcServer(layout["himds_socket"], self.control.methods(), self.log)
+        self.ipc = IpcServer(layout["himds_socket"], self.control.methods(), self.log, clock, self.name)
         self._lock: TextIO | None = None
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -1,10 +1,11 @@
 """The agent's other services on this machine, as systemd has them.
 
-Read from files, without starting a process.
+Read from files, without starting a process. A daemon that runs without systemd holds its lock.
 """
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 #: Member of ARM's `serviceStatuses` to systemd unit.
@@ -14,17 +15,35 @@ _WANTS = "etc/systemd/system/multi-user.target.wants"
 _CGROUPS = ("sys/fs/cgroup/system.slice", "sys/fs/cgroup/systemd/system.slice")
 
 
-def service_statuses(root: Path = Path("/")) -> dict[str, dict[str, str]]:
-    """ARM's `serviceStatuses`: `status` is ``active``, ``inactive`` or ``not installed``."""
-    return {member: _status(root, unit) for member, unit in UNITS.items()}
+def service_statuses(root: Path = Path("/"), locks: Path | None = None) -> dict[str, dict[str, str]]:
+    """ARM's `serviceStatuses`: `status` is ``active``, ``inactive`` or ``not installed``.
+
+    Args:
+        root: where systemd's folders are.
+        locks: where the machine's daemons keep their locks.
+    """
+    return {member: unit_status(root, unit, locks) for member, unit in UNITS.items()}
 
 
-def _status(root: Path, unit: str) -> dict[str, str]:
-    if not any((root / folder / unit).exists() for folder in _UNIT_FOLDERS):
+def unit_status(root: Path, unit: str, locks: Path | None = None) -> dict[str, str]:
+    running = locks is not None and _held(locks / unit.replace(".service", ".lock"))
+    if not running and not any((root / folder / unit).exists() for folder in _UNIT_FOLDERS):
         return {"status": "not installed", "startupType": "not installed"}
-    active = any((root / folder / unit).is_dir() for folder in _CGROUPS)
+    active = running or any((root / folder / unit).is_dir() for folder in _CGROUPS)
     enabled = (root / _WANTS / unit).is_symlink()
     return {
         "status": "active" if active else "inactive",
         "startupType": "enabled" if enabled else "disabled",
     }
+
+
+def _held(lock: Path) -> bool:
+    """Whether somebody has it."""
+    try:
+        with lock.open() as probe:
+            fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

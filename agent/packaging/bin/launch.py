@@ -8,6 +8,10 @@ program = sys.argv.pop(1)
 sys.argv[0] = program
 if program == "himds":
     from arcbed_agent.himds.__main__ import main
+elif program == "gc_linux_service":
+    from arcbed_agent.gcad.__main__ import main
+elif program == "gc_worker":
+    from arcbed_agent.gcad.worker import main
 else:
     from arcbed_agent.cli import main
 

@@ -193,13 +193,22 @@ class MachineHost(Protocol):
         """Start the machine without waiting for an agent, which it may lack."""
 
     async def start_agent(self) -> None:
-        """Start himds and return when it is ready."""
+        """Start himds and gcad where they do not run, and return when they are ready."""
 
     async def stop_agent(self) -> None:
-        """Stop himds, as ``systemctl stop himdsd`` does."""
+        """Stop gcad and himds, as ``systemctl stop gcad himdsd`` does."""
 
     async def kill_agent(self) -> None:
         """End himds as ``kill -9`` does."""
+
+    async def start_policy_agent(self) -> None:
+        """Start gcad and return when it is ready."""
+
+    async def stop_policy_agent(self) -> None:
+        """Stop gcad, as ``systemctl stop gcad`` does."""
+
+    async def kill_policy_agent(self) -> None:
+        """End gcad as ``kill -9`` does."""
 
     async def run(
         self,

@@ -86,16 +86,28 @@ class Machine:
     # -- the agent -----------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start the agent's daemon."""
+        """Start the agent's daemons where they do not run."""
         await self.host.start_agent()
 
     async def stop(self) -> None:
-        """Stop the agent's daemon."""
+        """Stop the agent's daemons."""
         await self.host.stop_agent()
 
     async def kill(self) -> None:
-        """End the agent's daemon as ``kill -9`` does."""
+        """End himds as ``kill -9`` does."""
         await self.host.kill_agent()
+
+    async def start_policy_agent(self) -> None:
+        """Start gcad."""
+        await self.host.start_policy_agent()
+
+    async def stop_policy_agent(self) -> None:
+        """Stop gcad; himds goes on."""
+        await self.host.stop_policy_agent()
+
+    async def kill_policy_agent(self) -> None:
+        """End gcad as ``kill -9`` does."""
+        await self.host.kill_policy_agent()
 
     async def remove(self) -> None:
         """Stop everything on the machine."""

@@ -15,6 +15,7 @@ import httpx
 from arcbed.harness import namespace, process
 from arcbed.harness.admin import Admin
 from arcbed.harness.contract import CloudOptions, Network, ProxyKind
+from arcbed.harness.daemon import Daemon
 from arcbed.harness.errors import BedError, NotCoveredError
 from arcbed.harness.process import Child, Completed
 from arcbed.harness.programs import environment, program, wait_ready
@@ -122,7 +123,7 @@ class ProcessCloud:
 
 
 class ProcessMachine:
-    """himds and azcmagent as child processes below a root folder."""
+    """himds, gcad and azcmagent as child processes below a root folder."""
 
     def __init__(self, name: str, root: Path, variables: Mapping[str, str]) -> None:
         self.name = name
@@ -130,8 +131,9 @@ class ProcessMachine:
         self.root = root
         self.layout = Layout(root)
         self.endpoint = ""
-        self._agent: Child | None = None
-        self._output = root.with_suffix(".out")
+        self._himds = Daemon(name, "himds", root.with_suffix(".out"), self._env, self._listens)
+        log = root.with_suffix(".gcad.out")
+        self._gcad = Daemon(name, "gc_linux_service", log, self._env, self._evaluates)
 
     def _env(self) -> dict[str, str]:
         return environment(ARC_ROOT=str(self.root), **self.variables)
@@ -161,12 +163,8 @@ class ProcessMachine:
         """A folder is up as soon as it is there."""
 
     async def start_agent(self) -> None:
-        """Start himds and return when it answers on its socket."""
-        self._agent = agent = Child(
-            f"himds on {self.name}", [program("himds")], env=self._env(), log=self._output
-        )
-        await agent.start()
-        await wait_ready(agent, self._listens)
+        """Start himds and gcad where they do not run, and return when both answer on their sockets."""
+        await asyncio.gather(self._himds.start(), self._gcad.start())
 
     async def _listens(self) -> bool:
         try:
@@ -176,17 +174,29 @@ class ProcessMachine:
         self.endpoint = f"http://localhost:{status.port}"
         return status.port > 0
 
+    async def _evaluates(self) -> bool:
+        return self.layout["gcad_socket"].exists()
+
     async def stop_agent(self) -> None:
-        """Stop himds, as ``systemctl stop himdsd`` does."""
-        if self._agent:
-            await self._agent.stop()
-            self._agent = None
+        """Stop gcad and himds, as ``systemctl stop gcad himdsd`` does."""
+        await self._gcad.stop()
+        await self._himds.stop()
 
     async def kill_agent(self) -> None:
         """End himds as ``kill -9`` does."""
-        if self._agent:
-            await self._agent.kill()
-            self._agent = None
+        await self._himds.kill()
+
+    async def start_policy_agent(self) -> None:
+        """Start gcad and return when it answers on its socket."""
+        await self._gcad.start()
+
+    async def stop_policy_agent(self) -> None:
+        """Stop gcad, as ``systemctl stop gcad`` does."""
+        await self._gcad.stop()
+
+    async def kill_policy_agent(self) -> None:
+        """End gcad as ``kill -9`` does."""
+        await self._gcad.kill()
 
     async def run(
         self,
@@ -240,15 +250,15 @@ class ProcessMachine:
         Raises:
             ProcessDiedError: it ended by itself.
         """
-        if self._agent and not self._agent.alive:
-            raise self._agent.died()
+        self._himds.check()
+        self._gcad.check()
 
     def logs(self) -> Mapping[str, str]:
-        """The agent's logs and what himds printed."""
+        """The agent's logs and what its daemons printed."""
         layout = self.layout
-        return _texts(
-            {"himds.out": self._output, "himds.log": layout["himds_log"], "azcmagent.log": layout["cli_log"]}
-        )
+        written = [layout[key] for key in ("himds_log", "cli_log", "gc_agent_log", "gc_worker_log")]
+        printed = {"himds.out": self._himds.log, "gcad.out": self._gcad.log}
+        return _texts(printed | {path.name: path for path in written})
 
 
 class ProcessProxy:

@@ -22,3 +22,11 @@ def test_the_unit_has_the_name_and_program_that_clients_look_for():
     assert unit["Service"]["ExecStart"] == "/opt/azcmagent/bin/himds"
     assert unit["Unit"]["Description"] == "Azure Connected Machine Agent Service"
     assert unit["Install"]["WantedBy"] == "multi-user.target"
+
+
+def test_the_policy_agents_unit_has_the_name_and_program_that_people_know():
+    unit = ConfigParser(strict=False)
+    unit.read(FOLDER / "gcad.service")
+    assert unit["Service"]["ExecStart"] == "/opt/GC_Service/GC/gc_linux_service"
+    assert unit["Unit"]["Description"] == "GC Arc Service"
+    assert unit["Install"]["WantedBy"] == "multi-user.target"

@@ -21,12 +21,14 @@ from arcbed_agent.host.layout import LINUX
 
 READY_SECONDS = 60.0
 UNIT = "himdsd"
+POLICY_UNIT = "gcad"
+POLICY_SOCKET = f"/{LINUX['gcad_socket']}"
 CLOCK_TOKEN_FILE = "etc/arcbed/clock.token"
 CA_FILE = "usr/local/share/ca-certificates/arcbed.crt"
 PORT = 40342
 #: Folders that belong to the agent, for listings.
 OWN = ("/opt/azcmagent", "/var/opt/azcmagent", "/var/lib/GuestConfig")
-KILL = f"kill -KILL $(systemctl show -p MainPID --value {UNIT}); systemctl stop {UNIT}"
+KILL = "kill -KILL $(systemctl show -p MainPID --value {0}); systemctl stop {0}"
 
 
 class DockerMachine:
@@ -111,14 +113,42 @@ class DockerMachine:
                 f"{printed(self._engine, self.container, lines=20)}"
             )
         self.endpoint = f"http://localhost:{PORT}"
+        await self.start_policy_agent()
 
     async def stop_agent(self) -> None:
-        """Stop himds: ``systemctl stop himdsd``."""
-        await self._engine.do(shell.script, self._engine, self.container, [f"systemctl stop {UNIT}"])
+        """Stop gcad and himds: ``systemctl stop gcad himdsd``."""
+        await self._script(f"systemctl stop {POLICY_UNIT} {UNIT}")
 
     async def kill_agent(self) -> None:
         """End himds as ``kill -9`` does, and keep its service from starting it again."""
-        await self._engine.do(shell.script, self._engine, self.container, [KILL])
+        await self._script(KILL.format(UNIT))
+
+    async def start_policy_agent(self) -> None:
+        """Start gcad, and return when its socket is there.
+
+        Raises:
+            NotReadyError: it does not come up.
+        """
+        await self._script(f"systemctl start {POLICY_UNIT}")
+
+        async def there() -> bool | None:
+            self.check()
+            asked = await self._execute(["test", "-S", POLICY_SOCKET], limit=10)
+            return asked.exit_code == 0 or None
+
+        if await clock.until(there, limit=READY_SECONDS, every=0.1) is None:
+            raise NotReadyError(f"gcad on {self.name} was not ready within {READY_SECONDS:g} s")
+
+    async def stop_policy_agent(self) -> None:
+        """Stop gcad: ``systemctl stop gcad``."""
+        await self._script(f"systemctl stop {POLICY_UNIT}")
+
+    async def kill_policy_agent(self) -> None:
+        """End gcad as ``kill -9`` does, and keep its service from starting it again."""
+        await self._script(KILL.format(POLICY_UNIT))
+
+    async def _script(self, line: str) -> None:
+        await self._engine.do(shell.script, self._engine, self.container, [line])
 
     async def run(
         self,
@@ -169,7 +199,7 @@ class DockerMachine:
     def logs(self) -> Mapping[str, str]:
         """The agent's logs and what the machine printed."""
         found = {"console.log": printed(self._engine, self.container)}
-        for key in ("himds_log", "cli_log"):
+        for key in ("himds_log", "cli_log", "gc_agent_log", "gc_worker_log"):
             with suppress(OSError):
                 path = self.path(key)
                 found[path.name] = path.read_text(errors="replace")
