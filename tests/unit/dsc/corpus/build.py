@@ -70,7 +70,8 @@ DOCUMENTS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
         (
             "instance of A {\n"
             '\tText = "x"; Empty = ""; Yes = True; no = FALSE; Nothing = NULL;\n'
-            "\tNumber = 42; Negative = -7; Plus = +7; Hex = 0x1F; Octal = 017; Binary = 101b; Real = 1.5; Small = -2e-3;\n"
+            "\tNumber = 42; Negative = -7; Plus = +7; Hex = 0x1F; Octal = 017; Binary = 101b; Real = 1.5;\n"
+            "\tSmall = -2e-3;\n"
             '\tChar = \'c\'; Texts = {"a", "b"}; NoTexts = {}; Mixed = {1, true, null, "t"};\n};'
         ),
         "ascii",
@@ -115,7 +116,8 @@ DOCUMENTS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
     "aliases_as_values": (
         (
             'instance of MSFT_Credential as $MSFT_Credential1ref { UserName = "u"; Password = "p"; };\n'
-            "instance of A as $A1ref { Credential = $MSFT_Credential1ref; All = {$MSFT_Credential1ref, $A1ref}; };"
+            "instance of A as $A1ref { Credential = $MSFT_Credential1ref;\n"
+            "All = {$MSFT_Credential1ref, $A1ref}; };"
         ),
         "ascii",
         [
