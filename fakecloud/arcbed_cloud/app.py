@@ -27,6 +27,7 @@ from arcbed_cloud.services.entra.signin import SignIn
 from arcbed_cloud.services.gns import gns_app
 from arcbed_cloud.services.graph import Graph
 from arcbed_cloud.services.graph.router import graph_app
+from arcbed_cloud.services.guestconfig import AgentService, gas_app
 from arcbed_cloud.services.his import HisService, his_app
 from arcbed_cloud.services.packages import Shelf
 from arcbed_cloud.services.packages.router import PackageHosts
@@ -49,6 +50,7 @@ class Cloud:
     machines: Machines
     assignments: GuestAssignments
     his: HisService
+    gas: AgentService
     bed: Bed
     channel: Channel
     clock_token: str
@@ -62,6 +64,7 @@ class Cloud:
         """Plant the estate if the state is empty, take up what an earlier process left, and let time flow."""
         self.first_start = await self.bed.plant()
         self.front.startup()
+        await self.gas.startup()
         self._running.append(asyncio.create_task(self.plane.clock.run(), name="clock"))
         self.bed.ready = True
 
@@ -79,6 +82,7 @@ class Cloud:
                 await task
         self._running.clear()
         await self.front.shutdown()
+        await self.gas.shutdown()
         await self.bed.keep_time()
         self.plane.store.close()
 
@@ -122,12 +126,14 @@ def build(settings: Settings) -> Cloud:
     )
     shelf = Shelf(settings.state)
     his = HisService(plane, directory, tokens, machines, shelf)
+    gas = AgentService(plane, his, machines, assignments, reports, front.activity)
     graph = Graph(plane, directory, writers=frozenset({estate.owner.objectId}))
     services: dict[str, App] = {
         "login": entra_app(signin),
         "arm": front,
         "graph": graph_app(graph, tokens),
         "his": his_app(his),
+        "gas": gas_app(gas),
         "gns": gns_app(plane),
         "packages": PackageHosts(shelf, clock.wall).app(),
     }
@@ -143,6 +149,7 @@ def build(settings: Settings) -> Cloud:
         machines=machines,
         assignments=assignments,
         his=his,
+        gas=gas,
         bed=bed,
         channel=channel,
         clock_token=clock_token,

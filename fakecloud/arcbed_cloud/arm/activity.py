@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arcbed_cloud.arm import times
+from arcbed_cloud.arm.ids import parse
 from arcbed_cloud.arm.request import ArmRequest
 from arcbed_cloud.plane import Plane
 from arcbed_cloud.store.contract import Document, Unit
@@ -78,6 +79,32 @@ class ActivityLog:
         begin = (self._plane.ids.guid(), "BeginRequest", "Started", "", None)
         end = (self._plane.ids.guid(), "EndRequest", outcome, reason, status)
         self._append(unit, self.describe(request), [begin, end])
+
+    def by_service(self, unit: Unit, *, resource_id: str, action: str, service: str) -> None:
+        """Something that a service did to a resource by itself, without a call.
+
+        Args:
+            unit: where the deed is written.
+            resource_id: ARM id of the resource.
+            action: the permission that a caller would have needed.
+            service: the provider's namespace, as caller.
+        """
+        target, deed = parse(resource_id), self._plane.ids.guid()
+        described = {
+            "authorization": {"action": action, "scope": resource_id},
+            "caller": service,
+            "claims": {},
+            "correlationId": deed,
+            "httpRequest": None,
+            "resourceGroupName": target.group or "",
+            "resourceProvider": target.namespace or service,
+            "resourceId": resource_id,
+            "resourceType": action.rpartition("/")[0],
+            "operationId": deed,
+            "operation": action,
+            "subscriptionId": target.subscription or "",
+        }
+        self._append(unit, described, [(self._plane.ids.guid(), "EndRequest", "Succeeded", "", None)])
 
     def completed(self, unit: Unit, described: Document, outcome: str) -> None:
         """The end of an operation that was answered with 202."""

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ VM_IDS = {
 }
 VERSION = "2024-04-05"
 PROVIDER = "providers/Microsoft.GuestConfiguration/guestConfigurationAssignments"
+
+
+def report_id(number: int) -> str:
+    return f"11111111-2222-4333-8444-{number:012d}"
 
 
 @dataclass
@@ -58,6 +63,92 @@ class Bed:
             headers={"Authorization": f"Bearer {token}"},
             **more,
         )
+
+    async def gas(
+        self,
+        method: str,
+        path: str,
+        *,
+        machine: str = "web-01",
+        who: str | None = None,
+        headers: dict[str, str] | None = None,
+        version: str = "sim-1",
+        host: str = f"{BASE}/gas",
+        **more: Any,
+    ) -> httpx.Response:
+        """Call the agent service about a machine, as that machine or as `who`."""
+        row = self.cloud.machines.get(self.machine(who or machine).lower())
+        token = self.token(row.document["identity"]["principalId"], "https://management.core.windows.net/")
+        return await self.http.request(
+            method,
+            f"{host}/virtualMachines/{VM_IDS[machine]}{path}",
+            params={"api-version": version},
+            headers={"Authorization": f"Bearer {token}", **(headers or {})},
+            **more,
+        )
+
+    async def restart(self, *, later: timedelta = timedelta()) -> None:
+        """End the process and start another on its state; `later` is how long the bed was away."""
+        settings = self.cloud.settings
+        now = self.clock.now() + later
+        await self.cloud.shutdown()
+        await self.http.aclose()
+        self.cloud = build(settings)
+        self.clock.move_to(now)
+        await self.cloud.startup()
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.cloud.asgi))
+
+    async def settle(self) -> None:
+        """Wait for what goes on after answers."""
+        await self.clock.advance()
+
+    async def pull(self, machine: str = "web-01", etag: str = "") -> httpx.Response:
+        answer = await self.gas(
+            "GET", "/assignments", machine=machine, headers={"If-None-Match": etag} if etag else None
+        )
+        assert answer.status_code in {200, 304}, answer.text
+        return answer
+
+    async def names(self, machine: str = "web-01") -> tuple[list[str], list[str]]:
+        """Pull; what is given, and what is dropped."""
+        document = (await self.pull(machine)).json()
+        return [item["name"] for item in document["value"]], document["dropped"]
+
+    async def report(
+        self, name: str, number: int = 1, machine: str = "web-01", **more: Any
+    ) -> httpx.Response:
+        """Report on the current version of an assignment; `number` makes id and seq."""
+        return await self.send_report(name, number, self.finding(name, number, machine, **more), machine)
+
+    async def send_report(self, name: str, number: int, body: Any, machine: str = "web-01") -> httpx.Response:
+        path = f"/assignments/{name}/reports/{report_id(number)}"
+        return await self.gas("PUT", path, machine=machine, json=body)
+
+    def finding(self, name: str, number: int = 1, machine: str = "web-01", **more: Any) -> dict[str, Any]:
+        row = self.cloud.assignments.get(self.machine(machine), name)
+        now = f"{self.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+        return {
+            "assignmentName": name,
+            "assignmentHash": row.document["properties"]["assignmentHash"],
+            "itemGeneration": row.document["agent"]["itemGeneration"],
+            "configuration": {"name": name, "version": "1.0.0"},
+            "operationType": "Consistency",
+            "jobId": report_id(number),
+            "startTime": now,
+            "endTime": now,
+            "complianceStatus": "Compliant",
+            "resources": [
+                {
+                    "resourceId": "[nxFile]motd",
+                    "complianceStatus": "Compliant",
+                    "properties": {"ResourceId": "[nxFile]motd", "DestinationPath": "/etc/motd"},
+                    "reasons": [{"code": "DSC::RESOURCE::SUCCESS", "phrase": "Operation successful."}],
+                }
+            ],
+            "engine": {"version": "1", "worker": "gc_worker"},
+            "seq": number,
+            **more,
+        }
 
     async def add_machine(self, name: str) -> None:
         body = {
@@ -110,14 +201,14 @@ async def bed(settings: Settings) -> AsyncIterator[Bed]:
     """A bed whose machines are web-01 and web-02."""
     cloud = build(settings)
     await cloud.startup()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=cloud.asgi)) as http:
-        bed = Bed(cloud, http)
-        assert (await bed.arm("PUT", bed.group, {"location": "westeurope"}, version="2022-09-01")).is_success
-        subscription = bed.group.partition("/resourceGroups")[0]
-        for namespace in ("HybridCompute", "GuestConfiguration"):
-            path = f"{subscription}/providers/Microsoft.{namespace}/register"
-            assert (await bed.arm("POST", path, version="2022-09-01")).status_code == 200
-        for name in VM_IDS:
-            await bed.add_machine(name)
-        yield bed
+    bed = Bed(cloud, httpx.AsyncClient(transport=httpx.ASGITransport(app=cloud.asgi)))
+    assert (await bed.arm("PUT", bed.group, {"location": "westeurope"}, version="2022-09-01")).is_success
+    subscription = bed.group.partition("/resourceGroups")[0]
+    for namespace in ("HybridCompute", "GuestConfiguration"):
+        path = f"{subscription}/providers/Microsoft.{namespace}/register"
+        assert (await bed.arm("POST", path, version="2022-09-01")).status_code == 200
+    for name in VM_IDS:
+        await bed.add_machine(name)
+    yield bed
+    await bed.http.aclose()
     await bed.cloud.shutdown()

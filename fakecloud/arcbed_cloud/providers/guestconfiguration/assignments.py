@@ -48,9 +48,32 @@ class GuestAssignments:
         """All assignments of a machine, by name."""
         return self._store.rows("resources", kind=KIND, scope=machine_id.lower())
 
+    def lost(self, machine_id: str, name: str) -> bool:
+        """True if the machine lost the assignment by long silence, and nobody has put it anew since.
+
+        Nothing automatic may put it: only a person, or a remediation.
+        """
+        row = self.get(machine_id, name)
+        if row is not None:
+            return row.document["agent"]["dropped"] is not None
+        machine = self._store.get("resources", machine_id.lower())
+        return (
+            machine is not None
+            and machine.kind == MACHINES
+            and name.lower() in self.contacts.of(machine)["buried"]
+        )
+
     # -- writing -------------------------------------------------------------------------------------------
 
-    def put(self, unit: Unit, machine_id: str, name: str, body: Mapping[str, Any]) -> Row:
+    def put(
+        self,
+        unit: Unit,
+        machine_id: str,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        policy_assignment_id: str | None = None,
+    ) -> Row:
         """Create or replace an assignment. Any PUT makes it Pending and clears the mark of a dropped one.
 
         Args:
@@ -58,6 +81,7 @@ class GuestAssignments:
             machine_id: ARM id of the machine, in any case.
             name: of the assignment.
             body: ``location``, ``properties`` with ``context`` and ``guestConfiguration``.
+            policy_assignment_id: the policy assignment that wants it, if one does.
 
         Returns:
             The row as it will be.
@@ -77,9 +101,10 @@ class GuestAssignments:
             "dropped": None,
             "protectedSettings": given.protected,
             "reported": None,
+            "policyAssignmentId": policy_assignment_id,
         }
         if machine is not None:
-            self.contacts.changed(unit, machine)
+            self.contacts.changed(unit, machine, put=name)
         return self.keep(unit, document)
 
     def remove(self, unit: Unit, machine_id: str, name: str) -> None:

@@ -1,8 +1,8 @@
 """Compliance reports: what an agent found, and what ARM then shows of the assignment. No HTTP here.
 
-Rows of the table ``reports``: key ``{assignment}/reports/{arrival}/{report id}``, so that lists are in order of
-arrival, scope the assignment's key. A row has ``report`` (ARM's shape), ``digest`` (SHA-256 of what was sent)
-and ``applied``.
+Rows of the table ``reports``: key ``{assignment}/reports/{arrival}/{report id}``, so that lists are in order
+of arrival, scope the assignment's key. A row has ``report`` (ARM's shape), ``digest`` (SHA-256 of what was
+sent) and ``applied``.
 """
 
 from __future__ import annotations

@@ -31,11 +31,13 @@ class Gate:
     Args:
         app: the routes; they find the request's id in ``scope["state"]["request_id"]``.
         plane: for ids and the clock.
+        name: of the service, for the log.
     """
 
-    def __init__(self, app: App, plane: Plane) -> None:
+    def __init__(self, app: App, plane: Plane, name: str = "his") -> None:
         self._app = app
         self._plane = plane
+        self._name = name
         self._busy = 0
         self._onboarding = 0
 
@@ -46,7 +48,7 @@ class Gate:
             return
         request_id = self._plane.ids.guid()
         scope.setdefault("state", {})["request_id"] = request_id
-        dress = _Dress(scope, send, request_id, bed_time(self._plane))
+        dress = _Dress(scope, send, request_id, bed_time(self._plane), self._name)
         onboarding = scope["path"].endswith("/identity")
         if self._busy >= IN_FLIGHT or (onboarding and self._onboarding >= ONBOARDING):
             busy = HisError(503, "ServerBusy", "Too many requests.", headers={"Retry-After": BUSY_SECONDS})
@@ -57,7 +59,7 @@ class Gate:
         try:
             await self._app(scope, receive, dress)
         except Exception:  # noqa: BLE001 - the last line of defence: logged, and answered as a 500
-            _log.exception("his_failed", request_id=request_id, path=scope["path"])
+            _log.exception(f"{self._name}_failed", request_id=request_id, path=scope["path"])
             if not dress.started:
                 await dress.error(HisError(500, "InternalError", "The service failed; see its log."))
         finally:
@@ -68,11 +70,12 @@ class Gate:
 class _Dress:
     """Sends, adding the headers of section 4.1 of the contract."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str, now: str) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, now: str, name: str) -> None:
         self._scope = scope
         self._send = send
         self._request_id = request_id
         self._now = now
+        self._name = name
         self.started = False
 
     async def __call__(self, message: Message) -> None:
@@ -84,7 +87,8 @@ class _Dress:
             headers += [pair for pair in self._scope["headers"] if pair[0] in _ECHOED]
             if message["status"] >= 400:
                 path = self._scope["path"]
-                _log.info("his_refused", request_id=self._request_id, status=message["status"], path=path)
+                status = message["status"]
+                _log.info(f"{self._name}_refused", request_id=self._request_id, status=status, path=path)
         await self._send(message)
 
     async def error(self, error: HisError) -> None:

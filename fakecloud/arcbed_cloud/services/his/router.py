@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Mapping
 
 import orjson
@@ -11,10 +10,11 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
-from arcbed_cloud.services.his.errors import HisError, invalid_request, unsupported_version
+from arcbed_cloud.services.his.errors import HisError, invalid_request
 from arcbed_cloud.services.his.gate import App, Gate, Receive, Scope, Send
 from arcbed_cloud.services.his.identities import IdentityRequest
 from arcbed_cloud.services.his.regions import CONTRACT, Address, region
+from arcbed_cloud.services.his.requests import authorization, bearer, body, refusal, version
 from arcbed_cloud.services.his.service import HisService
 from arcbed_cloud.services.packages.router import package_response, script_response
 
@@ -40,13 +40,13 @@ def his_app(service: HisService) -> App:
 
     @app.exception_handler(HisError)
     async def refused(request: Request, error: HisError) -> Response:
-        return _refusal(request, error)
+        return refusal(request, error)
 
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> Response:
         code = _CODES.get(error.status_code, "InvalidRequest")
         found = HisError(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
-        return _refusal(request, found)
+        return refusal(request, found)
 
     return Gate(_Ahead(service, GZipMiddleware(app, minimum_size=COMPRESSED_FROM)), service.plane)
 
@@ -68,21 +68,21 @@ class _Ahead:
         try:
             response = await _heartbeat(self._service, request, found[1])
         except HisError as error:
-            response = _refusal(request, error)
+            response = refusal(request, error)
         await response(scope, receive, send)
 
 
 def _anonymous_routes(app: FastAPI, service: HisService) -> None:
     @app.get("/discovery")
     async def discovery(request: Request) -> Response:
-        version = _version(request, (*TEXT_VERSIONS, CONTRACT))
+        asked = version(request, (*TEXT_VERSIONS, CONTRACT))
         place = region(request.query_params.get("location", ""))
         address = _address(request)
-        return _json(address.services(place) if version == CONTRACT else address.his(place))
+        return _json(address.services(place) if asked == CONTRACT else address.his(place))
 
     @app.put("/log")
     async def log(request: Request) -> Response:
-        await service.log(await _body(request), request.headers.get("content-type", ""))
+        await service.log(await body(request, BODY_CAP), request.headers.get("content-type", ""))
         return Response(b"{}", media_type="application/json")
 
     @app.get("/agent/versions")
@@ -119,13 +119,13 @@ def _machine_routes(app: FastAPI, service: HisService) -> None:
 
     @app.api_route("/machine/{vm_id}/identity", methods=["GET", "POST"])
     async def identity(request: Request, vm_id: str) -> Response:
-        _version(request, (CONTRACT,))
+        version(request, (CONTRACT,))
         service.machine(vm_id)
-        scheme, token = _authorization(request)
+        scheme, token = authorization(request)
         wish = IdentityRequest(
             method=request.method,
             url=_url(request),
-            body=await _body(request),
+            body=await body(request, BODY_CAP),
             proof=token if scheme == "pop" else request.headers.get("x-arc-proof", ""),
             request_id=request.headers.get("repeatability-request-id", ""),
             address=_address(request),
@@ -135,9 +135,9 @@ def _machine_routes(app: FastAPI, service: HisService) -> None:
 
     @app.get("/machine/{vm_id}/config")
     async def config(request: Request, vm_id: str) -> Response:
-        _version(request, (CONTRACT,))
+        version(request, (CONTRACT,))
         service.machine(vm_id)
-        found = service.config(vm_id, service.caller(_bearer(request)), _address(request))
+        found = service.config(vm_id, service.caller(bearer(request)), _address(request))
         wanted = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
         if found.etag in wanted or "*" in wanted:
             return Response(status_code=304, headers={"ETag": found.etag})
@@ -145,13 +145,13 @@ def _machine_routes(app: FastAPI, service: HisService) -> None:
 
 
 async def _heartbeat(service: HisService, request: Request, vm_id: str) -> Response:
-    _version(request, (CONTRACT,))
+    version(request, (CONTRACT,))
     service.machine(vm_id)
-    caller = service.caller(_bearer(request))
+    caller = service.caller(bearer(request))
     answer = await service.heartbeat(
         vm_id,
         caller,
-        await _body(request),
+        await body(request, BODY_CAP),
         instance=request.headers.get("x-arc-instance", ""),
         request_id=request.headers.get("repeatability-request-id", ""),
     )
@@ -169,56 +169,6 @@ def _url(request: Request) -> str:
     return f"{_address(request).base}{path.removeprefix(root)}"
 
 
-def _version(request: Request, supported: tuple[str, ...]) -> str:
-    version = request.query_params.get("api-version", "")
-    if version not in supported:
-        raise unsupported_version(version, supported)
-    return version
-
-
-def _authorization(request: Request) -> tuple[str, str]:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return scheme.lower(), token.strip()
-
-
-def _bearer(request: Request) -> str:
-    scheme, token = _authorization(request)
-    return token if scheme == "bearer" else ""
-
-
-async def _body(request: Request) -> bytes:
-    """The body, unpacked, within the cap that all of the service's bodies have."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_CAP:
-            raise _too_large()
-    match request.headers.get("content-encoding", "identity").lower():
-        case "identity":
-            return bytes(body)
-        case "gzip":
-            return _unzipped(bytes(body))
-        case other:
-            raise invalid_request(f"The content encoding '{other}' is not supported.", "Content-Encoding")
-
-
-def _unzipped(data: bytes) -> bytes:
-    stream = zlib.decompressobj(wbits=31)
-    try:
-        body = stream.decompress(data, BODY_CAP + 1)
-    except zlib.error as error:
-        raise invalid_request("The body is no gzip stream.", "Content-Encoding") from error
-    if len(body) > BODY_CAP:
-        raise _too_large()
-    if not stream.eof:
-        raise invalid_request("The gzip stream is cut off.", "Content-Encoding")
-    return body
-
-
-def _too_large() -> HisError:
-    return HisError(413, "PayloadTooLarge", f"The body has more than {BODY_CAP} bytes.")
-
-
 def _repeated(*, repeated: bool) -> dict[str, str]:
     return {"Repeatability-Result": "accepted"} if repeated else {}
 
@@ -226,13 +176,4 @@ def _repeated(*, repeated: bool) -> dict[str, str]:
 def _json(document: object, headers: Mapping[str, str] | None = None) -> Response:
     return Response(
         orjson.dumps(document), media_type="application/json", headers=dict(headers) if headers else None
-    )
-
-
-def _refusal(request: Request, error: HisError) -> Response:
-    return Response(
-        error.body(request.state.request_id),
-        error.status,
-        {"x-ms-error-code": error.code, **error.headers},
-        "application/json",
     )

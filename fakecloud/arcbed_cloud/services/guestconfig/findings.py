@@ -1,0 +1,109 @@
+"""The body of a compliance report: ``docs/wire.md``, section 11.5."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
+
+from arcbed_cloud.arm import times
+from arcbed_cloud.providers.guestconfiguration import Finding
+from arcbed_cloud.services.his.errors import HisError
+
+CAP = 204_800
+
+
+def _moment(text: str) -> str:
+    times.read(text)  # ValueError is pydantic's to report
+    return text
+
+
+Moment = Annotated[str, StringConstraints(max_length=40), AfterValidator(_moment)]
+Status = Literal["Compliant", "NonCompliant", "Pending"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", strict=True)
+
+
+class Reason(_Part):
+    """Why a resource is as it is."""
+
+    code: str = ""
+    phrase: str = ""
+
+
+class Resource(_Part):
+    """One resource of the configuration."""
+
+    resource_id: str = ""
+    compliance_status: Status
+    properties: dict[str, Any] = Field(default_factory=dict)
+    reasons: list[Reason] = Field(default_factory=list)
+
+
+class Configuration(_Part):
+    """What was evaluated."""
+
+    name: str = Field(min_length=1)
+    version: str | None = None
+
+
+class Report(_Part):
+    """The whole body."""
+
+    assignment_name: str
+    assignment_hash: str
+    item_generation: int = Field(ge=0, lt=2**53)
+    configuration: Configuration
+    operation_type: Literal["Initial", "Consistency"]
+    job_id: str = Field(min_length=1, max_length=64)
+    start_time: Moment
+    end_time: Moment
+    compliance_status: Status
+    resources: list[Resource] = Field(default_factory=list)
+    engine: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    seq: int = Field(ge=0, lt=2**53)
+    truncated: bool = False
+
+
+def read(body: bytes, name: str) -> Finding:
+    """Parse a report about the assignment `name`.
+
+    Raises:
+        HisError: 400 InvalidRequest, whose details name each member that is wrong.
+    """
+    try:
+        said = Report.model_validate_json(body)
+    except ValidationError as error:
+        raise _invalid(error) from error
+    if said.assignment_name.lower() != name.lower():
+        raise HisError(
+            400, "InvalidRequest", "'assignmentName' is not the name in the path.", "assignmentName"
+        )
+    return Finding(
+        assignment_hash=said.assignment_hash,
+        item_generation=said.item_generation,
+        configuration=said.configuration.model_dump(),
+        operation_type=said.operation_type,
+        job_id=said.job_id,
+        start_time=said.start_time,
+        end_time=said.end_time,
+        compliance_status=said.compliance_status,
+        resources=[resource.model_dump(by_alias=True) for resource in said.resources],
+        seq=said.seq,
+        error=said.error,
+        engine=said.engine,
+    )
+
+
+def _invalid(error: ValidationError) -> HisError:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    details = [
+        {"code": "InvalidRequest", "message": f"{'.'.join(map(str, item['loc']))}: {item['msg']}"}
+        for item in found
+    ]
+    target = ".".join(map(str, found[0]["loc"])) or None
+    return HisError(400, "InvalidRequest", "The report is not valid.", target, details=details)
