@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import random
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from arcbed_agent import AGENT_VERSION
 from arcbed_agent.cli.command import COMMANDS, Arguments, Command
@@ -16,7 +18,7 @@ from arcbed_agent.cli.parsing import Invocation, parse
 from arcbed_agent.cli.session import Session
 from arcbed_agent.cli.terminal import Terminal
 from arcbed_agent.cli.usage import command_usage, group_usage
-from arcbed_agent.clock import SystemClock
+from arcbed_agent.clock import CommandClock
 from arcbed_agent.errors import AgentError
 from arcbed_agent.host.layout import Layout
 from arcbed_agent.logging import Redactor, open_log
@@ -28,12 +30,28 @@ def run(words: Sequence[str]) -> int:
     Returns:
         The exit code: the number of the AZCM code, 0 for success.
     """
+    layout = Layout.from_environment()
+    with CommandClock(_clock_settings(layout), next(iter(words), "help")) as clock:
+        return _run(layout, clock, words)
+
+
+def _clock_settings(layout: Layout) -> Mapping[str, Any]:
+    """What the local configuration says of the clock; one that cannot be read is told of later."""
+    try:
+        document = json.loads(layout["local_config"].read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _run(layout: Layout, clock: CommandClock, words: Sequence[str]) -> int:
     session = Session(
-        layout=Layout.from_environment(),
+        layout=layout,
         terminal=Terminal(sys.stdout, sys.stderr, as_json=_wants_json(words)),
-        clock=SystemClock(),
+        clock=clock,
         chance=random.SystemRandom(),
         environment=os.environ,
+        waiting=clock.waiting,
     )
     session.log.propagate = False
     session.log.addHandler(logging.NullHandler())

@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ class Session:
     clock: Clock
     chance: random.Random
     environment: Mapping[str, str]
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext
     redactor: Redactor = field(default_factory=Redactor)
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("arcbed_agent.cli"))
 
@@ -68,7 +70,7 @@ class Session:
         """The daemon."""
         from arcbed_agent.himds.client import HimdsClient
 
-        return HimdsClient(self.layout)
+        return HimdsClient(self.layout, waiting=self.waiting)
 
     def himds_status(self) -> Status:
         """What himds knows now.

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from arcbed_agent.clock.bed import BedClock
+from arcbed_agent.clock.command import CommandClock
 from arcbed_agent.clock.contract import Clock, ClockTask
 from arcbed_agent.clock.system import SystemClock, SystemTask
 
-__all__ = ["BedClock", "Clock", "ClockTask", "SystemClock", "SystemTask", "open_clock"]
+__all__ = ["BedClock", "Clock", "ClockTask", "CommandClock", "SystemClock", "SystemTask", "open_clock"]
 
 
 def open_clock(settings: Mapping[str, Any], daemon: str) -> SystemClock | BedClock:

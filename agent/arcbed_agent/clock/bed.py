@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from arcbed_agent.clock.channel import Address, Hello, Line, introduce, persist
+from arcbed_agent.clock.command import CHILD
 from arcbed_agent.errors import AgentError
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-CHILD: Final = "ARCBED_CLOCK_CHILD"
 _MICROSECOND: Final = timedelta(microseconds=1)
 #: Turns of the event loop in which a task that went to sleep may wake another through an event.
 _TURNS: Final = 6

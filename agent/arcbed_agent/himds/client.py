@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from arcbed_agent.errors import AgentError
@@ -29,9 +30,18 @@ class HimdsClient:
         layout: where the socket is.
         timeout: real seconds to wait for the answer of a short call, and for the next line of a long one.
         patience: the same for `connect` and `disconnect`, whose waits run on the agent's clock.
+        waiting: entered while himds has begun to work and has not answered; the connection outlasts it.
     """
 
-    def __init__(self, layout: Layout, *, timeout: float = 30.0, patience: float = 660.0) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        timeout: float = 30.0,
+        patience: float = 660.0,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._waiting = waiting
         self._path = layout["himds_socket"]
         self._timeout = timeout
         self._patience = patience
@@ -82,11 +92,13 @@ class HimdsClient:
             try:
                 stream.write(json.dumps({"method": method, "parameters": parameters}).encode() + b"\n")
                 stream.flush()
-                while True:
-                    answer = json.loads(stream.readline(LINE_LIMIT))
-                    if "progress" not in answer:
-                        return _result(answer)
-                    on_progress(Progress.from_json(answer["progress"]))
+                answer = json.loads(stream.readline(LINE_LIMIT))
+                if "progress" in answer:
+                    with self._waiting():
+                        while "progress" in answer:
+                            on_progress(Progress.from_json(answer["progress"]))
+                            answer = json.loads(stream.readline(LINE_LIMIT))
+                return _result(answer)
             except (OSError, ValueError, TypeError, KeyError) as error:
                 raise AgentError(64, f"himds did not answer '{method}': {error}") from error
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from arcbed_agent.clock import Clock, SystemClock
 from arcbed_agent.errors import AgentError
 from arcbed_agent.files import make_folder
 from arcbed_agent.himds.messages import LINE_LIMIT, Progress, socket_address
@@ -20,6 +21,8 @@ from arcbed_agent.himds.messages import LINE_LIMIT, Progress, socket_address
 CONNECTIONS: Final = 32
 #: Real seconds for a request line to arrive.
 PATIENCE: Final = 30.0
+#: Real seconds for a caller to hang up after its answer.
+FAREWELL: Final = 5.0
 _CREDENTIALS: Final = struct.Struct("3i")
 
 Report = Callable[[Progress], Awaitable[None]]
@@ -29,10 +32,27 @@ Method = Callable[[dict[str, Any], Report], Awaitable[dict[str, Any]]]
 class IpcServer:
     """Serves `methods` to root and to the user that himds runs as.
 
-    A caller that goes away cancels what it asked for.
+    A caller that goes away cancels what it asked for. An answer holds time until its caller, who then holds
+    it himself, has hung up.
+
+    Args:
+        path: of the socket.
+        methods: by name.
+        log: where failures go.
+        clock: what answers hold; by default nothing.
+        name: of the daemon, in clock task names.
     """
 
-    def __init__(self, path: Path, methods: dict[str, Method], log: logging.Logger) -> None:
+    def __init__(
+        self,
+        path: Path,
+        methods: dict[str, Method],
+        log: logging.Logger,
+        clock: Clock | None = None,
+        name: str = "machine/daemon",
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._name = name
         self._path = path
         self._methods = methods
         self._log = log
@@ -97,8 +117,8 @@ class IpcServer:
             line = await reader.readline()
         if not line:
             return
-        work = asyncio.ensure_future(self._answer(line, writer))
         gone = asyncio.ensure_future(reader.read(1))
+        work = asyncio.ensure_future(self._answer(line, writer, gone))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -107,7 +127,7 @@ class IpcServer:
             with suppress(asyncio.CancelledError):
                 await work
 
-    async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, line: bytes, writer: asyncio.StreamWriter, gone: asyncio.Future[bytes]) -> None:
         async def report(progress: Progress) -> None:
             await _write(writer, {"progress": progress.to_json()})
 
@@ -119,7 +139,9 @@ class IpcServer:
         except Exception as error:  # noqa: BLE001 - the caller gets an answer, whatever is wrong here
             self._log.exception("IPC request failed")
             answer = {"error": {"number": 2, "message": f"{type(error).__name__}: {error}", "advice": ""}}
-        await _write(writer, answer)
+        async with self._clock.task(f"{self._name}/answer"):
+            await _write(writer, answer)
+            await asyncio.wait({gone}, timeout=FAREWELL)
 
 
 def _parse(line: bytes, methods: dict[str, Method]) -> tuple[Method, dict[str, Any]]:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from typing import Any, Self
 
 import pytest
 
-from arcbed_agent.clock import BedClock, open_clock
+from arcbed_agent.clock import BedClock, CommandClock, SystemClock, open_clock
 from arcbed_agent.errors import AgentError
 from arcbed_cloud.clock import Channel, ClockStalledError, Keeper, listening
 
@@ -349,3 +350,37 @@ async def test_process_that_breaks_off_in_the_middle_of_its_hello_holds_no_time(
     writer.close()
     await bed.until(lambda: not bed.keeper.running)
     await bed.keeper.advance(seconds=1)
+
+
+async def test_command_holds_time_but_for_what_it_waits_for(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await bed.clock("story") as story, story.child("web-01/azcmagent") as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        settings = {"clock.address": bed.address, "clock.machine": "web-01"}
+        command = await asyncio.to_thread(CommandClock, settings, "connect")
+        assert bed.keeper.running == ["web-01/azcmagent/connect"]
+        assert command.now() == START
+        answered = threading.Event()
+
+        def wait() -> None:
+            with command.waiting():
+                answered.wait(10)
+
+        waiting = asyncio.create_task(asyncio.to_thread(wait))
+        await bed.until(lambda: not bed.keeper.running)
+        await bed.keeper.advance(seconds=30)
+        answered.set()
+        await waiting
+        assert bed.keeper.running == ["web-01/azcmagent/connect"], "it holds time when the answer is there"
+        command.__exit__()
+        await bed.until(lambda: bed.keeper.running == ["web-01/azcmagent"])
+
+
+def test_command_runs_on_the_machines_own_clock_where_the_keeper_is_away(tmp_path: Path) -> None:
+    with CommandClock({"clock.address": str(tmp_path / "clock.sock")}, "show") as command:
+        before = SystemClock().now()
+        assert before <= command.now() <= SystemClock().now()
+        with command.waiting():
+            pass
