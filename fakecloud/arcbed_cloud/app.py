@@ -21,6 +21,7 @@ from arcbed_cloud.plane import Plane
 from arcbed_cloud.providers import guestconfiguration, hybridcompute
 from arcbed_cloud.providers.guestconfiguration import GuestAssignments, Reports
 from arcbed_cloud.providers.hybridcompute import Machines
+from arcbed_cloud.providers.policy import Policy
 from arcbed_cloud.services.entra import Directory, Tokens
 from arcbed_cloud.services.entra.router import entra_app
 from arcbed_cloud.services.entra.signin import SignIn
@@ -49,6 +50,7 @@ class Cloud:
     front: ArmFront
     machines: Machines
     assignments: GuestAssignments
+    policy: Policy
     his: HisService
     gas: AgentService
     bed: Bed
@@ -64,6 +66,7 @@ class Cloud:
         """Plant the estate if the state is empty, take up what an earlier process left, and let time flow."""
         self.first_start = await self.bed.plant()
         self.front.startup()
+        self.policy.start()
         await self.gas.startup()
         self._running.append(asyncio.create_task(self.plane.clock.run(), name="clock"))
         self.bed.ready = True
@@ -81,6 +84,7 @@ class Cloud:
             with suppress(asyncio.CancelledError):
                 await task
         self._running.clear()
+        await self.policy.stop()
         await self.front.shutdown()
         await self.gas.shutdown()
         await self.bed.keep_time()
@@ -114,6 +118,8 @@ def build(settings: Settings) -> Cloud:
     assignments = GuestAssignments(front.context)
     reports = Reports(plane, assignments)
     front.register(guestconfiguration.resource_types(front.context, assignments, reports))
+    policy = Policy(front.context, assignments)
+    front.register(policy.resource_types())
     bed = Bed(plane, directory, estate, boot=boot)
     clock_token = load_or_make_token(settings.state, "clock.token")
     roster = store.get("meta", ROSTER_KEY)
@@ -148,6 +154,7 @@ def build(settings: Settings) -> Cloud:
         front=front,
         machines=machines,
         assignments=assignments,
+        policy=policy,
         his=his,
         gas=gas,
         bed=bed,

@@ -223,7 +223,9 @@ class Router:
                 return (On.EXTENSION_LIST,)
             return () if target.names else _PLACES.get(target.scope.count("/"), ())
         if row.scope is Scope.ANY:
-            return _LISTS if target.group or target.names else _LISTS[::-1]
+            if target.group or target.names:
+                return _LISTS
+            return (On.SUBSCRIPTION_LIST, On.GROUP_LIST) if target.subscription else _LISTS[::-1]
         if target.names:
             return _LISTS if Router._lives_at(row, target) else ()
         if target.group:

@@ -50,6 +50,7 @@ async def test_fresh_subscription_has_only_arms_own_providers_registered(arm: Ar
         "Microsoft.HybridCompute": "NotRegistered",
         "Microsoft.HybridConnectivity": "NotRegistered",
         "Microsoft.Insights": "Registered",
+        "Microsoft.PolicyInsights": "NotRegistered",
         "Microsoft.Resources": "Registered",
         "Microsoft.Test": "NotRegistered",
     }

@@ -27,5 +27,6 @@ NAMESPACES: dict[str, tuple[str, ...]] = {
         "9449a792-6831-40e2-9097-29dbc6dd4753",
     ),
     "Microsoft.Insights": (),
+    "Microsoft.PolicyInsights": (),
     "Microsoft.Resources": (),
 }
