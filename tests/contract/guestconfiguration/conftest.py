@@ -53,15 +53,22 @@ class Bed:
         assert principal is not None
         return self.cloud.tokens.issue_application(principal, audience, acr="1")[0]
 
-    async def arm(self, method: str, path: str, body: Any = None, *, version: str = VERSION, **more: Any):
+    async def arm(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        version: str = VERSION,
+        query: dict[str, str] | None = None,
+    ) -> httpx.Response:
         token = self.token(self.cloud.estate.owner.objectId, "https://management.azure.com/")
         return await self.http.request(
             method,
             f"{BASE}{path}",
-            params={"api-version": version},
+            params={"api-version": version, **(query or {})},
             json=body,
             headers={"Authorization": f"Bearer {token}"},
-            **more,
         )
 
     async def gas(
@@ -87,10 +94,16 @@ class Bed:
             **more,
         )
 
-    async def restart(self, *, later: timedelta = timedelta()) -> None:
+    @staticmethod
+    def days(count: float) -> timedelta:
+        return timedelta(days=count)
+
+    async def restart(self, *, later: timedelta = timedelta(), killed: bool = False) -> None:
         """End the process and start another on its state; `later` is how long the bed was away."""
         settings = self.cloud.settings
         now = self.clock.now() + later
+        if killed:  # nothing of what an orderly end writes
+            self.cloud.gas.shutdown = self.settle
         await self.cloud.shutdown()
         await self.http.aclose()
         self.cloud = build(settings)
