@@ -7,14 +7,11 @@ only while calls are answered.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
 import os
 import signal
 import socket
 import ssl
-import sys
-import termios
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from arcbed_cloud import hosts
 from arcbed_cloud.app import Cloud, build
 from arcbed_cloud.clock import listening as clock_listening
+from arcbed_cloud.delivery import Deliveries
 from arcbed_cloud.dispatch import App
 from arcbed_cloud.folder import Running, held
 from arcbed_cloud.handover import hand_over
@@ -126,22 +124,14 @@ class _Server(uvicorn.Server):
         client that keeps it idle never does.
         """
         connections: Any = self.server_state.connections
+        deliveries = Deliveries()
         while connections:
             for connection in list(connections):
                 answered = connection.cycle is None or connection.cycle.response_complete
-                if answered and _is_delivered(connection.transport):
+                if answered and deliveries.done(connection.transport):
                     connection.transport.abort()
             await _turn(after=STOP_POLL_SECONDS)
         await super()._wait_tasks_to_complete()
-
-
-def _is_delivered(transport: asyncio.Transport) -> bool:
-    """Has the peer got everything? Our buffers refill the kernel's, so if that is empty, both are."""
-    sock: socket.socket = transport.get_extra_info("socket")
-    if sock.fileno() < 0:
-        return True
-    unsent = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-    return transport.get_write_buffer_size() == 0 and int.from_bytes(unsent, sys.byteorder) == 0
 
 
 class _listening:  # noqa: N801 - reads as a statement
