@@ -46,7 +46,7 @@ class File(Resource):
 
     def inspect(self) -> Current:
         """Compare each property that is given."""
-        name, path = self.text("DestinationPath"), self.path
+        name, path, kind = self.text("DestinationPath"), self.path, self.kind
         try:
             status = path.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -56,7 +56,7 @@ class File(Resource):
             return absent
         current = Current(self._described(name, status))
         if not self.wanted:
-            if current.properties["Type"] == self.kind:
+            if current.properties["Type"] == kind:
                 current.reasons.append(
                     self.reason("Ensure", f"The item '{name}' is expected to be absent but is present.")
                 )
