@@ -26,6 +26,7 @@ def service_statuses(root: Path = Path("/"), locks: Path | None = None) -> dict[
 
 
 def unit_status(root: Path, unit: str, locks: Path | None = None) -> dict[str, str]:
+    """Status and start type of one unit, in the words of `azcmagent show`."""
     running = locks is not None and _held(locks / unit.replace(".service", ".lock"))
     if not running and not any((root / folder / unit).exists() for folder in _UNIT_FOLDERS):
         return {"status": "not installed", "startupType": "not installed"}
