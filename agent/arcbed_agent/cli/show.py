@@ -116,6 +116,8 @@ def _registration(status: Status) -> dict[str, str]:
 
 
 def _agent(session: Session, status: Status) -> dict[str, str]:
+    from arcbed_agent.governor.announcement import in_force
+
     return {
         "agentVersion": status.agent_version or AGENT_VERSION,
         "agentLogfile": str(session.layout["himds_log"]),
@@ -126,6 +128,7 @@ def _agent(session: Session, status: Status) -> dict[str, str]:
         "httpsProxy": status.https_proxy,
         "proxyBypass": ",".join(status.proxy_bypass),
         "agentAutoUpgradeTaskStatus": _upgrade_task(session),
+        "cpuLimitBackend": in_force(session.layout),
     }
 
 

@@ -3,7 +3,8 @@
 Labels and order: Microsoft's article "azcmagent show", release notes, published output of agents 1.51 to
 1.64. JSON names that Microsoft's scripts read: status, lastHeartbeat, resourceName, resourceGroup,
 subscriptionId, tenantId, location, agentVersion, httpsProxy, proxyBypass, agentErrorCode,
-agentErrorDetails, services. The others are ours, after ARM's property names.
+agentErrorDetails, services. The others are ours, after ARM's
+property names, and so is the line CPU Limit Backend.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ AFTER_SERVICES: Sequence[Row] = (
     Row("Portal Page", "portalUrl"),
     Row("Disabled Features", "disabledFeatures"),
     Row("Agent Auto Upgrade Task Status", "agentAutoUpgradeTaskStatus"),
+    Row("CPU Limit Backend", "cpuLimitBackend"),
 )
 OPERATING_SYSTEM: Sequence[Row] = (
     Row(SYSTEM, "operatingSystem", heading=True),

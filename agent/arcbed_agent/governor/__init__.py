@@ -10,7 +10,8 @@ await governor.close()
 
 from __future__ import annotations
 
-from arcbed_agent.governor.choice import announce, announced, choose, in_force, retract, wishes
+from arcbed_agent.governor.announcement import announce, announced, in_force, retract
+from arcbed_agent.governor.choice import choose, wishes
 from arcbed_agent.governor.contract import (
     BACK_ENDS,
     Choice,

@@ -13,6 +13,7 @@ from arcbed_agent.governor import files
 from arcbed_agent.governor.contract import GovernorError
 from arcbed_agent.governor.group import Counters
 from arcbed_agent.governor.hierarchy import folder, memberships, mounts, path_in
+from arcbed_agent.governor.processes import PROC
 
 PERIOD_US = 100_000
 #: The kernel takes no smaller quota.
@@ -29,7 +30,7 @@ class Group1:
         proc: the proc file system.
     """
 
-    def __init__(self, cpu: Path, account: Path, path: str, proc: Path = files.PROC) -> None:
+    def __init__(self, cpu: Path, account: Path, path: str, proc: Path = PROC) -> None:
         self._cpu, self._account, self._path, self._proc = cpu, account, path, proc
         self._last = Counters()
 
@@ -157,7 +158,7 @@ class Cgroup1:
 
     name = "cgroup1"
 
-    def __init__(self, cpu: Path, account: Path, path: str, proc: Path = files.PROC) -> None:
+    def __init__(self, cpu: Path, account: Path, path: str, proc: Path = PROC) -> None:
         self._cpu, self._account, self._path, self._proc = cpu, account, path, proc
 
     @property
@@ -166,7 +167,7 @@ class Cgroup1:
         return f"cpu controller of cgroup v1 writable at {self._cpu}"
 
     @classmethod
-    def probe(cls, below: str, *, proc: Path = files.PROC) -> Cgroup1:
+    def probe(cls, below: str, *, proc: Path = PROC) -> Cgroup1:
         """Find the trees and try them.
 
         Args:

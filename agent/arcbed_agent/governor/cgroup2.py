@@ -15,6 +15,7 @@ from arcbed_agent.governor import files
 from arcbed_agent.governor.contract import GovernorError
 from arcbed_agent.governor.group import Counters
 from arcbed_agent.governor.hierarchy import folder, memberships, mounts, path_in
+from arcbed_agent.governor.processes import PROC
 
 PERIOD_US = 100_000
 #: The kernel takes no smaller quota.
@@ -32,7 +33,7 @@ class Group2:
         proc: the proc file system.
     """
 
-    def __init__(self, folder: Path, path: str, proc: Path = files.PROC) -> None:
+    def __init__(self, folder: Path, path: str, proc: Path = PROC) -> None:
         self._folder, self._path, self._proc = folder, path, proc
         self._last = Counters()
 
@@ -127,7 +128,7 @@ class Cgroup2:
 
     name = "cgroup2"
 
-    def __init__(self, folder: Path, path: str, proc: Path = files.PROC) -> None:
+    def __init__(self, folder: Path, path: str, proc: Path = PROC) -> None:
         self._folder, self._path, self._proc = folder, path, proc
 
     @property
@@ -136,7 +137,7 @@ class Cgroup2:
         return f"cpu controller of cgroup v2 writable at {self._folder}"
 
     @classmethod
-    def probe(cls, below: str, *, proc: Path = files.PROC) -> Cgroup2:
+    def probe(cls, below: str, *, proc: Path = PROC) -> Cgroup2:
         """Find the tree, have the cpu controller handed down, and try it.
 
         Args:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from arcbed_agent.governor.contract import GovernorError
 
-PROC = Path("/proc")
-
 
 def write(path: Path, value: str) -> None:
     """Write in one call, as the kernel wants it; never makes a file.

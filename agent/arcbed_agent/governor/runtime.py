@@ -21,9 +21,10 @@ from arcbed_agent.governor.contract import (
     Limit,
     Usage,
 )
-from arcbed_agent.governor.family import MARK, Family, command_of, look
+from arcbed_agent.governor.family import MARK, Family
 from arcbed_agent.governor.group import Counters, Group
 from arcbed_agent.governor.hierarchy import memberships, path_in
+from arcbed_agent.governor.processes import command_of, look
 from arcbed_agent.governor.spawn import Child, program
 
 #: Real seconds between two looks at who is where; what has left is found within twice that.

@@ -20,8 +20,9 @@ from collections.abc import Mapping, Sequence
 from arcbed_agent.clock import Clock
 from arcbed_agent.governor import files
 from arcbed_agent.governor.contract import GovernorError
-from arcbed_agent.governor.family import Family, Member, cpu_seconds, supported
+from arcbed_agent.governor.family import Family, supported
 from arcbed_agent.governor.group import Counters
+from arcbed_agent.governor.processes import Member, cpu_seconds
 
 PERIOD = 0.1
 #: A tree that uses nothing is looked at so often.

@@ -24,6 +24,7 @@ from arcbed_agent.governor.cgroup2 import Group2
 from arcbed_agent.governor.contract import GovernorError
 from arcbed_agent.governor.group import Counters
 from arcbed_agent.governor.hierarchy import folder, memberships, mounts, path_in
+from arcbed_agent.governor.processes import PROC
 
 RUNNING = Path("/run/systemd/system")
 #: For systemd to answer, on a machine that is busy.
@@ -75,7 +76,7 @@ class Slice:
         waiting = threading.Event()
         for _ in range(int(ANSWER_SECONDS / 0.005)):
             try:
-                text = (files.PROC / str(pid) / "cgroup").read_text()
+                text = (PROC / str(pid) / "cgroup").read_text()
             except OSError:
                 break
             if f"/{self._unit}/" in text:
@@ -95,7 +96,7 @@ class Slice:
     def _locate(self, text: str) -> None:
         """The slice's cgroup, from the text of a member's /proc/PID/cgroup."""
         found = memberships(text)
-        trees = mounts(files.read(files.PROC / "self/mountinfo"))
+        trees = mounts(files.read(PROC / "self/mountinfo"))
         unified = [mount for mount in trees if mount.version == 2]
         legacy = any("cpu" in mount.controllers for mount in trees)
         if unified and not legacy:
@@ -211,7 +212,7 @@ def _try(trial: Slice) -> None:
 
 def _over(pid: int) -> bool:
     try:
-        return (files.PROC / str(pid) / "stat").read_bytes().rpartition(b") ")[2][:1] in {b"Z", b"X"}
+        return (PROC / str(pid) / "stat").read_bytes().rpartition(b") ")[2][:1] in {b"Z", b"X"}
     except OSError:
         return True
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from arcbed_agent.governor import Limit
-from arcbed_agent.governor.family import look
+from arcbed_agent.governor.processes import look
 
 FREE = Limit(None)
 #: Leaves a process behind whose parent has ended, in a session of its own, and writes its pid.

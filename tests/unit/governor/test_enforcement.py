@@ -14,7 +14,7 @@ from arcbed_agent.clock import SystemClock
 from arcbed_agent.governor import Limit, Wishes, choose
 from arcbed_agent.governor.cgroup1 import Cgroup1
 from arcbed_agent.governor.contract import GovernorError
-from arcbed_agent.governor.family import cpu_seconds, look
+from arcbed_agent.governor.processes import cpu_seconds, look
 
 BURN = ["sh", "-c", "while :; do :; done"]
 ROOT_V1 = Path("/sys/fs/cgroup/cpu/cgroup.procs")
