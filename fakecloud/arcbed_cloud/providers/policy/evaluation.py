@@ -197,7 +197,8 @@ class Evaluator:
             return verdict
         if kept["deployDue"] and (present is None or _audited(present)):
             kept["deployDue"] = False
-            kept["made"] = kept["made"] or "error" not in self.deploy(unit, machine, member)
+            deployed = "error" not in self.deploy(unit, machine, member)
+            kept["made"] = kept["made"] or deployed
         return verdict
 
     def _audit(
