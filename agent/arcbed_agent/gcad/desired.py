@@ -31,6 +31,8 @@ def apply(store: Store, document: Mapping[str, Any], *, reapply: bool) -> Change
     gone = [assignment.name for assignment in store if assignment.name not in wanted]
     for name in gone:
         store.remove(name)
+    if gone:
+        store.tidy()
     fresh = [name for name, item in wanted.items() if _take(store, name, item, reapply=reapply)]
     return Changes(tuple(fresh), tuple(gone), tuple(refused))
 

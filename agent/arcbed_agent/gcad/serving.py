@@ -7,6 +7,7 @@ the end of the worker and of what it evaluates.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -22,6 +23,7 @@ from typing import Any, Final
 
 from setproctitle import setproctitle
 
+from arcbed_agent.gcad.dsc import registry
 from arcbed_agent.gcad.worker import answer
 from arcbed_agent.himds.messages import socket_address
 from arcbed_agent.host.layout import Layout
@@ -42,6 +44,10 @@ def serve(path: str, layout: Layout) -> None:
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with socket_address(Path(path)) as address:
         line.connect(address)
+    # Copies share what is loaded now; loading it anew would cost each of them 50 ms.
+    registry.supported()
+    gc.disable()
+    gc.freeze()
     stream = line.makefile("rb")
     while request := stream.readline():
         asked = json.loads(request)

@@ -6,6 +6,7 @@ published by two: the old one steps aside and the new one takes its place; `load
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import logging
@@ -110,13 +111,16 @@ class Store:
 
     def remove(self, name: str) -> None:
         """Forget an assignment and delete its folder, results included."""
-        self._kept.pop(name, None)
+        before = self._kept.pop(name, None)
         folder = self.folder(name)
         aside = self._hidden(name, _GONE)
         with suppress(FileNotFoundError):
             os.replace(folder, aside)  # noqa: PTH105 - gone in one step, whatever it holds
         remove_durably(self._files / f"{name}.json")
         shutil.rmtree(aside, ignore_errors=True)
+        if before and before.published:
+            for path in self._reports.glob(f"{glob.escape(before.published.configuration)}_*.json"):
+                path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forget all assignments, packages and results."""
@@ -182,7 +186,7 @@ class Store:
             if item.published
         }
         for path in self._packages.iterdir():
-            if path.stem not in wanted:
+            if path.name.partition(".")[0] not in wanted:
                 path.unlink(missing_ok=True)
 
 

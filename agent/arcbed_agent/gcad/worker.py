@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,7 +39,7 @@ APPLY = "inguest_apply_and_monitor"
 JOB, NOW = "GC_JOB_ID", "GC_NOW"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class WorkerError(Exception):
     """The configuration could not be evaluated."""
 
@@ -68,6 +69,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         WorkerError: it is not one of gc_worker.
     """
+    return _parser().parse_args(arguments)
+
+
+@cache
+def _parser() -> _Parser:
     parser = _Parser(prog="gc_worker", description=__doc__)
     parser.add_argument("-o", dest="operation", required=True, choices=[RUN])
     parser.add_argument("-a", dest="assignment", required=True)
@@ -78,7 +84,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "-c", dest="previous", choices=["Pending", "Compliant", "NonCompliant"], default="Pending"
     )
     parser.add_argument("-g", dest="service", default="")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str], layout: Layout) -> Path | None:
