@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import shutil
 import statistics
 import sys
@@ -84,7 +85,9 @@ def loaded(results: report.Results, options: Any, *, tls: bool) -> None:
                 if options.only and case.name.split()[0].lower() not in options.only:
                     continue
                 sample = folder / "sample.json"
-                sample.write_bytes(world["samples"][case.name])
+                answer = world["samples"][case.name]
+                sample.write_bytes(answer.content)
+                sample.with_suffix(".head").write_text(json.dumps(answer.headers.multi_items()))
                 rows.append((case, sample.stat().st_size, measure(case, cloud, sample, pair, options)))
             results.memory[name] = resident_mb(cloud.process.pid)
         finally:

@@ -132,7 +132,7 @@ class World:
             "path": f"/his/machine/{vm_id}/heartbeat?api-version=sim-1",
             "token": token,
             "instance": instance,
-            "answer": first.text,
+            "answer": first,
         }
 
 
@@ -186,11 +186,12 @@ def onboard(cloud: Any, machines: int) -> dict[str, Any]:
         "token_form": world.form,
         "certificate": next(iter(sorted(state.glob("server*.pem"))), ""),
         "certificate_key": next(iter(sorted(state.glob("server*.key"))), ""),
+        # Whole answers: their bodies and their heads.
         "samples": {
-            "GET machine": item.content,
-            "PUT machine": item.content,
-            "list of 1,000": listed.content,
-            "heartbeat": onboarded[0]["answer"].encode(),
-            "token": token.content,
+            "GET machine": item,
+            "PUT machine": item,
+            "list of 1,000": listed,
+            "heartbeat": onboarded[0]["answer"],
+            "token": token,
         },
     }
