@@ -59,12 +59,13 @@ class Definitions:
         return ArmResponse(status, document)
 
     async def get(self, request: ArmRequest) -> ArmResponse:
-        """One, in the subscription or (without a scope) a built-in one."""
+        """One, in the subscription or (without a scope) a built-in one, which anybody may read."""
         errors.refuse_management_group(request.target)
         if not request.target.scope:
             builtin = self._builtin.get(request.target.name.lower())
             if builtin is not None:
                 return ArmResponse(200, builtin)
+        self._context.access.check(request.caller, f"{self._type}/read", str(request.target))
         row = self._row(request)
         if row is None:
             raise errors.definition_not_found(request.target.name, initiative=self._initiative)

@@ -79,7 +79,7 @@ def _definitions(
                 **listed,
             ),
             _verb(f"{group}_List", "GET", handlers.list_all, (200,), on=On.SUBSCRIPTION_LIST, **listed),
-            _verb(f"{group}_Get", "GET", handlers.get, (200,), answer=schema),
+            _verb(f"{group}_Get", "GET", handlers.get, (200,), answer=schema, permission=""),
             _verb(
                 f"{group}_CreateOrUpdate",
                 "PUT",
