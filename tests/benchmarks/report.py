@@ -17,8 +17,9 @@ COLUMNS = ("case", "bytes", "req/s", "MB/s", "us", "us (a)", "us (b)", "of (a)",
 METHOD = f"""\
 wrk has one thread and {CONNECTIONS} connections; ours and the baselines take turns. CPU is that of the server
 process, from `/proc`, so the client's does not count. Every request goes through the full stack: token, role,
-durable state. Baselines: (a) a bare ASGI application under uvicorn that answers the same bytes, head and body;
-(b) a plain FastAPI route with a response model that answers the same document. `of (a)` is (a)'s CPU over ours, `x (b)` is (b)'s over ours.
+durable state. Baselines: (a) a bare ASGI application under uvicorn that answers the same bytes, head and
+body; (b) a plain FastAPI route with a response model that answers the same document. `of (a)` is (a)'s CPU
+over ours, `x (b)` is (b)'s over ours.
 """
 LIMITS = """\
 ## What limits them
@@ -27,8 +28,9 @@ Shares were measured in process, with uvicorn's protocol but without sockets, wh
 kernel adds about as much again, for us as for (a).
 
 - **GET**, 36 us there: the fifteen headers of an answer cost 7 us in uvicorn, which checks each with two
-  regular expressions; (a) has them too, (b) writes three. 14 us are what every call passes, a look-up or two each: host, path and
-  query, token, api-version, subscription, request limits, role, resource group, row. (b) has none of that.
+  regular expressions; (a) has them too, (b) writes three. 14 us are what every call passes, a look-up or two
+  each: host, path and query, token, api-version, subscription, request limits, role, resource group, row.
+  (b) has none of that.
 - **PUT**, 120 us there: what every call passes and reading the body 45, the domain (check, merge, render) 16,
   making it durable 17 for waiting until the commit of all 32 is done and 15 to 25 for this one's share of it,
   the entry of the activity log 12 to 17. It is Python throughout; nothing of it stands out.
