@@ -201,21 +201,22 @@ def unit_state(host: DscHost, given: Arguments) -> Verdict:
 
 def systemd_config(host: DscHost, given: Arguments) -> Verdict:
     """A parameter of systemd's own files; later files win."""
-    files = [host.path(f"/etc/systemd/{given['file']}"), host.path(given["file"])] if "file" in given else []
-    if "file" in given:
-        files += sorted(host.path(f"/etc/systemd/{given['file']}.d").glob("*.conf"))
+    files: list[Path] = []
+    if name := given.get("file"):
+        main = name if name.startswith("/") else f"/etc/systemd/{name}"
+        files += [host.path(main), *sorted(host.path(f"{main}.d").glob("*.conf"))]
     if "dir" in given:
         files += sorted(host.path(given["dir"]).glob("*.conf"))
     value = None
     for file in files:
         if file.is_file():
             value = _parameter(file, given) or value
-    name = given["parameter"]
+    parameter = given["parameter"]
     if value is None:
-        return given.get("passOnNotFound", "false").lower() == "true", f"'{name}' is not set"
+        return given.get("passOnNotFound", "false").lower() == "true", f"'{parameter}' is not set"
     if "valueRegex" in given:
-        return matches(given["valueRegex"], value), f"'{name}' is '{value}'"
-    return compared(value, given.get("op", "eq"), given["value"]), f"'{name}' is '{value}'"
+        return matches(given["valueRegex"], value), f"'{parameter}' is '{value}'"
+    return compared(value, given.get("op", "eq"), given["value"]), f"'{parameter}' is '{value}'"
 
 
 class _Unfolded(configparser.RawConfigParser):
