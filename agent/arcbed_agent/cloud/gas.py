@@ -1,6 +1,6 @@
-"""The regional guest configuration service: assignments down, reports up.
+"""The regional guest configuration service: assignments and extensions down, reports up.
 
-Shapes: ``docs/wire.md`` section 11.
+Shapes: ``docs/wire.md`` sections 11 and 12.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from arcbed_agent.cloud.transport import CloudError, Transport, UnreachableError
 READ_TIMEOUT: Final = 180.0
 _TTL: Final = timedelta(days=1)
 _FAILURES: Final = 3
+_PAGES: Final = 100
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,41 @@ class GasClient:
 
     async def assignments(self, access_token: str, *, etag: str = "") -> Pull:
         """The desired state, if it differs from the one marked `etag`."""
+        return await self._pull("assignments", access_token, etag)
+
+    async def extensions(self, access_token: str, *, etag: str = "") -> Pull:
+        """The goal state of extensions, if it differs from the one marked `etag`."""
+        return await self._pull("extensions", access_token, etag)
+
+    async def _pull(self, kind: str, access_token: str, etag: str) -> Pull:
         headers = _bearer(access_token) | ({"If-None-Match": etag} if etag else {})
-        answer = await self._send("GET", "assignments", headers)
+        answer = await self._send("GET", kind, headers)
         pace = answer.headers.get("x-arc-next-seconds", "")
         if answer.status_code == 304:
             return Pull(None, etag, int(pace) if pace.isdigit() else None)
         document = document_of(answer)
         if not isinstance(document.get("value"), list):
             raise CloudError(answer.status_code, "InvalidAnswer", "the answer has no list", url=self.base)
+        document = {**document, "value": await self._whole(document, access_token)}
         stated = document.get("nextSeconds")
         return Pull(document, answer.headers.get("etag", ""), stated if isinstance(stated, int) else None)
+
+    async def _whole(self, first: Mapping[str, Any], access_token: str) -> list[Any]:
+        """The items of all pages: an answer above 100 KB comes in several (``docs/wire.md`` section 4.4)."""
+        items, link = list(first["value"]), first.get("nextLink")
+        for _ in range(_PAGES):
+            if not isinstance(link, str):
+                return items
+            if not link.startswith(f"{self.base}/"):
+                break
+            answer = await self._transport.send(
+                "GET", link, headers=_bearer(access_token), read_timeout=READ_TIMEOUT
+            )
+            page = document_of(answer)
+            value = page.get("value")
+            items += value if isinstance(value, list) else []
+            link = page.get("nextLink")
+        raise CloudError(200, "InvalidAnswer", "the pages of the answer have no end", url=self.base)
 
     async def report(self, access_token: str, report: Mapping[str, Any]) -> dict[str, Any]:
         """Hand in the report of one evaluation; the same report twice is fine."""
@@ -70,6 +96,20 @@ class GasClient:
             "PUT", f"assignments/{name}/reports/{report_id}", _bearer(access_token), body=report
         )
         return document_of(answer)
+
+    async def operation(
+        self, access_token: str, name: str, operation_id: str, report: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Hand in progress or result of an operation on an extension."""
+        path = f"extensions/{quote(name, safe='')}/operations/{quote(operation_id, safe='')}"
+        return document_of(await self._send("PUT", path, _bearer(access_token), body=report))
+
+    async def extension_status(
+        self, access_token: str, name: str, report: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Hand in how an installed extension is."""
+        path = f"extensions/{quote(name, safe='')}/status"
+        return document_of(await self._send("PUT", path, _bearer(access_token), body=report))
 
     async def _send(
         self, method: str, path: str, headers: Mapping[str, str], body: object | None = None

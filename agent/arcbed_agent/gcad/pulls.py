@@ -177,7 +177,7 @@ class Pulls:
         if machine_is_gone(error):
             self._gone += 1
             return GONE.delay(self._gone - 1, self._chance)
-        retried = transient(error) or (isinstance(error, CloudError) and error.status in {401, 404})
+        retried = transient(error) or (isinstance(error, CloudError) and error.status in {401, 404, 412})
         if not isinstance(error, CloudError | UnreachableError) or not retried:
             return period
         already = self._service.cut_off

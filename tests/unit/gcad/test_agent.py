@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from itertools import pairwise
+
+import httpx
 import pytest
 
 from arcbed_agent.config import AgentConfig
@@ -347,3 +349,25 @@ async def test_the_worker_is_told_where_the_service_is(bed, content, monkeypatch
         *("-o", "run_consistency", "-a", "motd", "-p", str(bed.folder("motd")), "-r"),
         *("-s", "inguest_apply_and_monitor", "-c", "Pending", "-g", f"{GAS}/virtualMachines/{VM_ID}"),
     ]
+
+
+async def test_an_answer_in_pages_is_read_to_its_end(bed, content):
+    bed.service.put("first", content(), mode="Audit")
+    bed.service.put("second", content(), mode="Audit")
+    items = list(bed.service.items.values())
+    link = f"{GAS}/virtualMachines/{VM_ID}/assignments?api-version=sim-1&generation=3&after=first"
+    head = {"generation": 3, "nextSeconds": 300, "value": items[:1], "dropped": [], "nextLink": link}
+    tail = {"generation": 3, "nextSeconds": 300, "value": items[1:], "dropped": []}
+    bed.service.script("after=first", httpx.Response(200, json=tail))
+    bed.service.script("/assignments?", httpx.Response(200, json=head, headers={"etag": '"assignments.3"'}))
+    async with bed.running() as gcad:
+        await bed.pass_time(minutes=5)
+        assert [item.name for item in gcad.store] == ["first", "second"]
+
+
+async def test_a_next_page_on_another_host_gets_no_token(bed):
+    head = {"nextSeconds": 300, "value": [], "dropped": [], "nextLink": "https://evil.test/x"}
+    bed.service.script("/assignments?", httpx.Response(200, json=head))
+    async with bed.running():
+        await bed.pass_time(minutes=6)
+    assert bed.service.asked("GET", "evil.test") == []
