@@ -19,7 +19,7 @@ from arcbed_cloud.providers.policy import errors
 from arcbed_cloud.providers.policy.definitions import stamps, system_data
 from arcbed_cloud.providers.policy.evaluation import Evaluator
 from arcbed_cloud.providers.policy.library import ASSIGNMENTS, Library
-from arcbed_cloud.providers.policy.parameters import check_given
+from arcbed_cloud.providers.policy.parameters import check_depth, check_given
 from arcbed_cloud.providers.policy.schedule import mark_key
 from arcbed_cloud.providers.resources.regions import NAMES
 from arcbed_cloud.store.contract import Document, Row, Unit
@@ -133,6 +133,7 @@ class PolicyAssignments:
         name, given = request.target.name, body.get("properties")
         if not isinstance(given, dict):
             raise invalid_content("'properties' is required")
+        check_depth(given, "properties")
         _refuse_selectors(name, given)
         assigned = self._assigned(name, given, request.target.scope)
         found: Document = {text: _text(given, text) for text in _TEXTS if given.get(text) is not None}

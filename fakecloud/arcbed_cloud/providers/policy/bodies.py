@@ -10,7 +10,7 @@ from arcbed_cloud.providers.policy import errors, rules
 from arcbed_cloud.providers.policy.expressions import ExpressionError, calls
 from arcbed_cloud.providers.policy.functions import PLAIN
 from arcbed_cloud.providers.policy.library import Library
-from arcbed_cloud.providers.policy.parameters import check_declared, check_given
+from arcbed_cloud.providers.policy.parameters import check_declared, check_depth, check_given
 from arcbed_cloud.store.contract import Document
 
 EFFECTS = (
@@ -52,6 +52,7 @@ def definition_properties(name: str, body: Document) -> Document:
 
 
 def _common(body: Document) -> Document:
+    check_depth(body, "properties")
     check_declared(body.get("parameters"))
     found: Document = {"policyType": "Custom", "parameters": body.get("parameters") or {}}
     for text in _TEXTS:

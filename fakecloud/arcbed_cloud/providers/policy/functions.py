@@ -118,7 +118,7 @@ PLAIN: Mapping[str, Function] = {
     "and": lambda *values: all(value is True for value in values),
     "array": lambda value: value if isinstance(value, list) else [value],
     "base64": lambda value: base64.b64encode(value.encode()).decode(),
-    "base64tostring": lambda value: base64.b64decode(value).decode(),
+    "base64tostring": lambda value: base64.b64decode(value, validate=True).decode(),
     "bool": lambda value: text(value).lower() in {"true", "1"},
     "concat": _concat,
     "contains": _contains,

@@ -17,6 +17,27 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "datetime": (str,),
 }
+_MAX_DEPTH = 60
+
+
+def check_depth(value: Any, where: str) -> None:
+    """Refuse JSON that is nested more deeply than anything of policy.
+
+    Raises:
+        ArmError: 400 InvalidRequestContent.
+    """
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [part for one in level for part in _parts(one)]
+        if not level:
+            return
+    raise invalid_content(f"'{where}' is nested more than {_MAX_DEPTH} levels deep")
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def check_declared(given: Any) -> None:
