@@ -16,15 +16,19 @@ from arcbed_cloud.arm.front import ArmFront
 from arcbed_cloud.clock import Channel, Keeper
 from arcbed_cloud.dispatch import App, Dispatcher
 from arcbed_cloud.estate import Estate
+from arcbed_cloud.events import EventLog, Witness
 from arcbed_cloud.ids import Ids
 from arcbed_cloud.plane import Plane
 from arcbed_cloud.providers import guestconfiguration, hybridcompute
 from arcbed_cloud.providers.guestconfiguration import GuestAssignments, Reports
-from arcbed_cloud.providers.hybridcompute import Machines
+from arcbed_cloud.providers.hybridcompute import Extensions, Machines
 from arcbed_cloud.providers.policy import Policy
+from arcbed_cloud.services.blob import BlobStore
+from arcbed_cloud.services.blob.router import blob_app
 from arcbed_cloud.services.entra import Directory, Tokens
 from arcbed_cloud.services.entra.router import entra_app
 from arcbed_cloud.services.entra.signin import SignIn
+from arcbed_cloud.services.extensions import Gallery
 from arcbed_cloud.services.gns import gns_app
 from arcbed_cloud.services.graph import Graph
 from arcbed_cloud.services.graph.router import graph_app
@@ -50,6 +54,7 @@ class Cloud:
     front: ArmFront
     machines: Machines
     assignments: GuestAssignments
+    extensions: Extensions
     policy: Policy
     his: HisService
     gas: AgentService
@@ -88,6 +93,8 @@ class Cloud:
         await self.front.shutdown()
         await self.gas.shutdown()
         await self.bed.keep_time()
+        if self.bed.events is not None:
+            self.bed.events.close()
         self.plane.store.close()
 
 
@@ -114,7 +121,8 @@ def build(settings: Settings) -> Cloud:
     signin = SignIn(plane, directory, tokens)
     front = ArmFront(plane, tokens, directory)
     machines = Machines(plane, directory)
-    front.register(hybridcompute.resource_types(front.context, machines))
+    extensions = Extensions(front.context, machines, Gallery(settings.state))
+    front.register(hybridcompute.resource_types(front.context, machines, extensions))
     assignments = GuestAssignments(front.context)
     reports = Reports(plane, assignments)
     front.register(guestconfiguration.resource_types(front.context, assignments, reports))
@@ -132,7 +140,7 @@ def build(settings: Settings) -> Cloud:
     )
     shelf = Shelf(settings.state)
     his = HisService(plane, directory, tokens, machines, shelf)
-    gas = AgentService(plane, his, machines, assignments, reports, front.activity)
+    gas = AgentService(plane, his, machines, assignments, reports, front.activity, extensions)
     graph = Graph(plane, directory, writers=frozenset({estate.owner.objectId}))
     services: dict[str, App] = {
         "login": entra_app(signin),
@@ -141,6 +149,7 @@ def build(settings: Settings) -> Cloud:
         "his": his_app(his),
         "gas": gas_app(gas),
         "gns": gns_app(plane),
+        "blob": blob_app(plane, BlobStore(settings.state)),
         "packages": PackageHosts(shelf, clock.wall).app(),
     }
     served = frozenset({*settings.extra_hosts, settings.host})
@@ -154,15 +163,25 @@ def build(settings: Settings) -> Cloud:
         front=front,
         machines=machines,
         assignments=assignments,
+        extensions=extensions,
         policy=policy,
         his=his,
         gas=gas,
         bed=bed,
         channel=channel,
         clock_token=clock_token,
-        asgi=Dispatcher(services, own_app(bed), served),
+        asgi=_witnessed(Dispatcher(services, own_app(bed), served), bed, front),
         admin=admin_app(bed, tokens, signin, front),
     )
+
+
+def _witnessed(app: App, bed: Bed, front: ArmFront) -> App:
+    """`app` behind the event log, if there is to be one."""
+    file = bed.plane.settings.event_log
+    if file is None:
+        return app
+    bed.events = EventLog(file, bed.plane.clock)
+    return Witness(app, bed.plane.clock, bed.events, front.operation_id)
 
 
 def _ids(settings: Settings, store: Store) -> tuple[Ids, int]:

@@ -16,7 +16,8 @@ class Settings:
     `state`, or on TCP where `admin_port` is given: on each of `admin_hosts`, else on 127.0.0.1. Machines find
     the authority and the onboarding principal in `share` (see `handover`). The clock's channel is a Unix
     socket in `state` too, and on TCP as well where `clock_port` is given. `clock_start` is where the bed's
-    time begins; a task may run for `clock_grace` real seconds while time waits for it.
+    time begins; a task may run for `clock_grace` real seconds while time waits for it. `event_log`
+    is the file of the event log, which only a bed that stands still until it is moved should have.
     """
 
     state: Path
@@ -30,6 +31,7 @@ class Settings:
     clock_start: datetime | None = None
     clock_grace: float = 30.0
     clock_port: int | None = None
+    event_log: Path | None = None
     seed: str | None = None
     server_key: Literal["ecdsa", "rsa"] = "ecdsa"
     heartbeat_seconds: int = 300

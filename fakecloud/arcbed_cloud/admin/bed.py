@@ -10,6 +10,7 @@ from typing import Any
 from arcbed_cloud import seed
 from arcbed_cloud.clock import Channel
 from arcbed_cloud.estate import Estate
+from arcbed_cloud.events.log import EventLog
 from arcbed_cloud.plane import Plane
 from arcbed_cloud.services.entra import Directory
 from arcbed_cloud.store import Row, SnapshotError
@@ -33,6 +34,7 @@ class Bed:
         self.estate = estate
         self.ready = False
         self.channel: Channel | None = None
+        self.events: EventLog | None = None
         self.repeatable = plane.clock.mode == "stepped"
         self._boot = boot
         self._folder = plane.settings.state / "snapshots"
@@ -150,7 +152,8 @@ class Bed:
             ClockStalledError: a task holds time; the message names it.
         """
         moved = await self.plane.clock.step(limit)
-        self.repeatable = self.repeatable and (repeatable or not moved)
+        if moved and not repeatable:
+            self._spoil("real time chose when the clock went on")
         return self.time() | {"moved": moved}
 
     async def freeze(self) -> dict[str, Any]:
@@ -163,7 +166,7 @@ class Bed:
         """Let time flow, also without those that have not come back after a restart."""
         if self.channel is not None:
             self.channel.forget_missing()
-        self.repeatable = False
+        self._spoil("time flowed with the wall clock")
         await self.plane.clock.resume()
         await self.keep_time()
         return self.time()
@@ -171,8 +174,14 @@ class Bed:
     def let_pass(self, tasks: list[str]) -> dict[str, Any]:
         """Let time pass while these tasks run, and no others; an empty list ends it."""
         self.plane.clock.let_pass(*tasks)
-        self.repeatable = self.repeatable and not tasks
+        if tasks:
+            self._spoil(f"time passed while {', '.join(tasks)} ran")
         return self.time()
+
+    def _spoil(self, why: str) -> None:
+        self.repeatable = False
+        if self.events is not None:
+            self.events.not_repeatable(why)
 
     async def keep_roster(self, roster: dict[str, Any]) -> None:
         """Write down which processes hang on the clock, for the next process to wait for."""

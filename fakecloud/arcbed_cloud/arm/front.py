@@ -96,13 +96,21 @@ class ArmFront:
         """The OpenAPI 3.0 document of every operation in the table."""
         return openapi.document(self._router.types)
 
+    def operation_id(self, method: str, path: str, version: str) -> str:
+        """The swagger operation id of a call; empty where it means nothing."""
+        try:
+            plan = self._router.find(path.removeprefix("/arm"), version).plan(method, version)
+        except ArmError:
+            return ""
+        return plan.verb.operation_id if plan else ""
+
     # -- one call ------------------------------------------------------------------------------------------
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         """Answer one HTTP request."""
         if scope["type"] != "http":
             return
-        call = wire.read(scope, self._plane.ids.guid())
+        call = wire.read(scope, self._plane.ids.request_guid(scope["method"]))
         headers = wire.own_headers(call, self._region_and_second())
         try:
             status, content = await self._answer(call, receive, headers)

@@ -94,6 +94,12 @@ def command(
             min=0, max=65535, help="Serve the clock's channel on TCP too, on the addresses of --admin-host."
         ),
     ] = None,
+    event_log: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Event log; with --clock stepped events.log in the state by default."
+        ),
+    ] = None,
     clock_grace: Annotated[
         float, typer.Option(min=0.1, help="Real seconds for which a task may keep time from moving.")
     ] = 30.0,
@@ -133,8 +139,12 @@ def command(
 
     if log_level.lower() not in {"debug", "info", "warning", "error"}:
         fail(f"'{log_level}' is no log level; use debug, info, warning or error.", code=2)
+    folder = state_folder(state).resolve()
+    if event_log is None and clock is ClockMode.STEPPED:
+        event_log = folder / "events.log"
     settings = Settings(
-        state=state_folder(state).resolve(),
+        state=folder,
+        event_log=event_log,
         host=host,
         port=port,
         tls=tls,

@@ -24,6 +24,7 @@ KEPT = (
     "TMPDIR",
     "VIRTUAL_ENV",
     "PYTHONPATH",
+    "PYTHONHASHSEED",
     "COVERAGE_PROCESS_START",
 )
 

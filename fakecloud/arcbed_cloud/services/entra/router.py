@@ -35,10 +35,10 @@ def entra_app(signin: SignIn) -> FastAPI:
     @app.exception_handler(EntraError)
     async def refused(request: Request, error: EntraError) -> Response:
         plane = signin.plane
-        trace_id = plane.ids.guid()
+        trace_id = plane.ids.request_guid(request.method)
         body = error.body(
             trace_id=trace_id,
-            correlation_id=_correlation(request) or plane.ids.guid(),
+            correlation_id=_correlation(request) or plane.ids.request_guid(request.method),
             wall=plane.clock.wall(),
             base=base_of(request),
         )

@@ -60,7 +60,7 @@ def graph_app(graph: Graph, tokens: Tokens) -> FastAPI:
 
     @app.exception_handler(GraphError)
     async def refused(request: Request, error: GraphError) -> Response:
-        request_id = graph.plane.ids.guid()
+        request_id = graph.plane.ids.request_guid(request.method)
         given = request.headers.get("client-request-id", "")
         date = f"{datetime.fromtimestamp(graph.plane.clock.wall(), UTC):%Y-%m-%dT%H:%M:%S}"
         body = error.body(

@@ -46,7 +46,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = self._plane.ids.guid()
+        request_id = self._plane.ids.request_guid(scope["method"])
         scope.setdefault("state", {})["request_id"] = request_id
         dress = _Dress(scope, send, request_id, bed_time(self._plane), self._name)
         onboarding = scope["path"].endswith("/identity")

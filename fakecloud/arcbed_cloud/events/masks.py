@@ -1,0 +1,106 @@
+"""What is left out of a body before it is hashed; ``docs/reference/event-log.md`` lists it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import zlib
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+
+#: Members that differ from run to run: secrets and keys and what follows from them, what follows from real
+#: time or from the computer that a run happens on, and the ids of requests.
+MASKED: Final = frozenset(
+    {
+        "access_token",
+        "certificate",
+        "certificates",
+        "client_assertion",
+        "client_secret",
+        "clientPublicKey",
+        "device_code",
+        "expires_in",
+        "expires_on",
+        "id_token",
+        "kid",
+        "metadata",
+        "metadataHash",
+        "newPublicKey",
+        "not_before",
+        "pid",
+        "port",
+        "refresh_token",
+        "sendMetadata",
+        "thumbprint",
+        "trackingId",
+        "usedSpaceInBytes",
+        "user_code",
+        "x5c",
+        "x5t_s256",
+    }
+)
+_TEXTS: Final = (
+    # A JSON web token: signatures differ, and so do the instants of real time inside.
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "{token}"),
+    # A shared access signature, with its dates.
+    (re.compile(r"\?[^\s\"]*\bsig=[^\s\"]*"), "?{signature}"),
+    # Ports are any that were free.
+    (re.compile(r"\b(localhost|127\.0\.0\.1):\d+"), r"\1"),
+)
+
+
+class Digest:
+    """Sixteen hex digits of SHA-256 over a body that arrives in parts, without what is masked.
+
+    Args:
+        content_type: JSON and forms are read, everything else counts as it is.
+        encoding: ``gzip`` or empty.
+    """
+
+    def __init__(self, content_type: str = "", encoding: str = "") -> None:
+        self._json = "json" in content_type
+        self._form = "x-www-form-urlencoded" in content_type
+        self._encoding = encoding
+        self._parts: list[bytes] = []
+        self._sha = hashlib.sha256()
+        self._empty = True
+
+    def add(self, part: bytes) -> None:
+        """One part more."""
+        self._empty = self._empty and not part
+        if self._json or self._form:
+            self._parts.append(part)
+        else:
+            self._sha.update(part)
+
+    def text(self) -> str:
+        """The digits; empty for an empty body."""
+        if self._empty:
+            return ""
+        if self._json or self._form:
+            self._sha = hashlib.sha256(self._plain(b"".join(self._parts)))
+        return self._sha.hexdigest()[:16]
+
+    def _plain(self, body: bytes) -> bytes:
+        try:
+            if self._encoding == "gzip":
+                body = gzip.decompress(body)
+            document = orjson.loads(body) if self._json else dict(parse_qsl(body.decode()))
+            return orjson.dumps(masked(document), option=orjson.OPT_SORT_KEYS)
+        except (ValueError, OSError, zlib.error, EOFError):
+            return body
+
+
+def masked(value: Any) -> Any:
+    """`value` without the members and parts of texts that are masked."""
+    if isinstance(value, dict):
+        return {name: masked(entry) for name, entry in value.items() if name not in MASKED}
+    if isinstance(value, list):
+        return [masked(entry) for entry in value]
+    if isinstance(value, str):
+        for pattern, instead in _TEXTS:
+            value = pattern.sub(instead, value)
+    return value
