@@ -71,9 +71,14 @@ class Group2:
         """As any other."""
         self.admit(pid)
 
-    def take_back_below(self, pid: int) -> bool:
-        """Into a group inside this one; False: there is none that takes it."""
-        return all(files.take_below(path, pid) for path in (self._folder,))
+    def take_back_below(self, pid: int) -> None:
+        """Into a group inside this one, since inner groups hold no processes.
+
+        Raises:
+            GovernorError: none takes it.
+        """
+        if not files.take_below(self._folder, pid):
+            raise GovernorError(f"no group in {self._folder} takes {pid}")
 
     def counters(self) -> Counters:
         """The kernel's account."""

@@ -3,13 +3,15 @@
 `systemd-run --scope` puts itself into the new scope and then becomes the command. The quota is a run-time
 property of the slice, so what commands leave behind stays limited, and an administrator's drop-in wins.
 systemd sets a quota without complaint where the kernel has no cpu controller for it, so the probe looks at
-the kernel's file. The account is read from the cgroup, since systemd has none on some version 1 layouts.
+the kernel's file. The account is read from the cgroup. Where version 1 has cpu and cpuacct mounted apart,
+systemd does not use cpuacct, so there the groups that count are ours.
 
 Source: systemd.resource-control(5), systemd-run(1).
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -44,10 +46,12 @@ class Slice:
 
     Args:
         unit: the slice's name.
+        account: of a group in the cpuacct tree below the own one, for where systemd does not use that tree.
     """
 
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
+    def __init__(self, unit: str, account: str) -> None:
+        self._unit, self._account = unit, account
+        self._counted_in: Path | None = None
         self._inside: Group1 | Group2 | None = None
         self._cores: float | None = None
 
@@ -62,7 +66,7 @@ class Slice:
     def hold(self, cores: float | None) -> None:
         """Set the slice's quota, and see that the kernel has it."""
         value = "" if cores is None else f"{cores * 100:.4g}%"
-        _systemctl("set-property", "--runtime", self._unit, f"CPUQuota={value}")
+        _systemctl("set-property", "--runtime", self._unit, f"CPUQuota={value}", "CPUAccounting=yes")
         self._cores = cores
         self._verify()
 
@@ -72,26 +76,25 @@ class Slice:
         return ["systemd-run", "--quiet", "--scope", f"--slice={self._unit}", f"--unit={scope}", *command]
 
     def admit(self, pid: int) -> None:
-        """Wait until systemd has the process in its scope."""
+        """Wait until systemd has the process in its scope, in the trees that limit and count."""
         waiting = threading.Event()
         for _ in range(int(ANSWER_SECONDS / 0.005)):
             try:
-                text = (PROC / str(pid) / "cgroup").read_text()
-            except OSError:
-                break
-            if f"/{self._unit}/" in text:
-                self._locate(text)
+                self._locate((PROC / str(pid) / "cgroup").read_text())
                 self._verify()
-                return
+                return self._count(pid)
+            except (OSError, GovernorError) as error:
+                why = str(error)
             if _over(pid):
                 break
             waiting.wait(0.005)
-        raise GovernorError(f"systemd-run made no scope in {self._unit}")
+        raise GovernorError(f"systemd-run made no scope in {self._unit}: {why}")
 
     def take_back(self, pid: int) -> None:
-        """Into one of its scopes: a slice itself holds no processes."""
-        if self._inside is None or not self._inside.take_back_below(pid):
-            raise GovernorError(f"{self._unit} has no scope to take {pid} back into")
+        """Into the slice itself, or where it may not hold processes (version 2) into one of its scopes."""
+        if self._inside is None:
+            raise GovernorError(f"{self._unit} has no cgroup")
+        self._inside.take_back_below(pid)
 
     def _locate(self, text: str) -> None:
         """The slice's cgroup, from the text of a member's /proc/PID/cgroup."""
@@ -104,8 +107,19 @@ class Slice:
             self._inside = Group2(folder(trees, path, None), path)
             return
         path = self._path(path_in(found, "cpu"))
-        account = self._path(path_in(found, "cpuacct"))
-        self._inside = Group1(folder(trees, path, "cpu"), folder(trees, account, "cpuacct"), path)
+        account = path_in(found, "cpuacct")
+        if f"/{self._unit}" in account:
+            counted_in = folder(trees, self._path(account), "cpuacct")
+        else:
+            own = path_in(memberships(files.read(PROC / "self/cgroup")), "cpuacct")
+            counted_in = self._counted_in = folder(trees, own, "cpuacct") / self._account
+        self._inside = Group1(folder(trees, path, "cpu"), counted_in, path)
+
+    def _count(self, pid: int) -> None:
+        """Into the cpuacct tree, where systemd leaves that to us."""
+        if self._counted_in is not None:
+            files.make(self._counted_in)
+            files.write(self._counted_in / "cgroup.procs", str(pid))
 
     def _path(self, member: str) -> str:
         before, unit, _ = member.partition(f"/{self._unit}")
@@ -145,7 +159,7 @@ class Slice:
             return False
         _systemctl("stop", self._unit)
         _systemctl("revert", self._unit)
-        return True
+        return self._counted_in is None or files.remove(self._counted_in)
 
 
 class Systemd:
@@ -190,10 +204,21 @@ class Systemd:
 
     def group(self, name: str) -> Slice:
         """The slice of the group called `name`."""
-        return Slice(unit_name(self._below, name))
+        return Slice(unit_name(self._below, name), f"{self._below}/{name}")
 
     def close(self) -> None:
-        """Systemd removes slices that nothing is in."""
+        """Stop the slices around our groups, if nothing is in them, and remove the groups that only count."""
+        names = [part.replace("-", "_") for part in self._below.split("/")]
+        for depth in range(len(names), 0, -1):
+            outer = "-".join(names[:depth])
+            with contextlib.suppress(GovernorError):
+                if not _systemctl("list-units", "--all", "--plain", "--no-legend", f"{outer}-*").strip():
+                    _systemctl("stop", f"{outer}.slice")
+        with contextlib.suppress(OSError, GovernorError):
+            own = path_in(memberships(files.read(PROC / "self/cgroup")), "cpuacct")
+            place = folder(mounts(files.read(PROC / "self/mountinfo")), own, "cpuacct") / self._below
+            for path in (place, place.parent):
+                path.rmdir()
 
 
 def _try(trial: Slice) -> None:

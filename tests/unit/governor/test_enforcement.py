@@ -14,13 +14,26 @@ from arcbed_agent.clock import SystemClock
 from arcbed_agent.governor import Limit, Wishes, choose
 from arcbed_agent.governor.cgroup1 import Cgroup1
 from arcbed_agent.governor.contract import GovernorError
+from arcbed_agent.governor.hierarchy import folder, memberships, mounts, path_in
 from arcbed_agent.governor.processes import cpu_seconds, look
 
 BURN = ["sh", "-c", "while :; do :; done"]
-ROOT_V1 = Path("/sys/fs/cgroup/cpu/cgroup.procs")
-as_root_on_v1 = pytest.mark.skipif(
-    os.geteuid() != 0 or not ROOT_V1.exists(), reason="needs root and cgroup v1, to leave a group"
-)
+
+
+def own_v1() -> Path:
+    """Where this process is in the cpu tree of version 1: out of every group that a governor makes."""
+    mountinfo, own = (Path(f"/proc/self/{name}").read_text() for name in ("mountinfo", "cgroup"))
+    return folder(mounts(mountinfo), path_in(memberships(own), "cpu"), "cpu")
+
+
+def may_leave() -> bool:
+    try:
+        return os.access(own_v1() / "cgroup.procs", os.W_OK)
+    except GovernorError:
+        return False
+
+
+as_root_on_v1 = pytest.mark.skipif(not may_leave(), reason="needs a writable cgroup v1, to leave a group")
 
 
 async def span(seconds: float) -> None:
@@ -81,14 +94,14 @@ async def test_tree_of_forking_processes_is_held_together(enforcing):
 @as_root_on_v1
 async def test_process_that_moves_itself_out_is_found_brought_back_and_reported(open_governor, until):
     governor = await open_governor(backend="cgroup1")
-    script = f"echo $$ >{ROOT_V1}; exec sleep 300"
+    script = f"echo $$ >{own_v1()}/cgroup.procs; exec sleep 300"
     started = await governor.launch(["sh", "-c", script], name="one", limit=Limit(50))
 
     await until(lambda: started.usage().escapes, seconds=5.0)
 
     (escape,) = started.usage().escapes
     assert (escape.pid, escape.returned) == (started.pid, True)
-    assert escape.found_in == "/"
+    assert escape.found_in == path_in(memberships(Path("/proc/self/cgroup").read_text()), "cpu")
     assert not started.usage().enforced
     assert governor.usage("one").group in Path(f"/proc/{started.pid}/cgroup").read_text()
     await started.kill()
@@ -97,7 +110,7 @@ async def test_process_that_moves_itself_out_is_found_brought_back_and_reported(
 @as_root_on_v1
 async def test_hidden_daemon_that_moves_itself_out_is_found_too(open_governor, until, tmp_path):
     governor = await open_governor(backend="cgroup1")
-    inner = f"echo $$ >{ROOT_V1}; exec sleep 300"
+    inner = f"echo $$ >{own_v1()}/cgroup.procs; exec sleep 300"
     script = f"(env -i setsid /bin/sh -c '{inner}' >/dev/null 2>&1 &) ; exec sleep 300"
     started = await governor.launch(["sh", "-c", script], name="one", limit=Limit(50))
 
@@ -123,18 +136,17 @@ async def test_groups_of_a_killed_daemon_are_taken_over(open_governor, tmp_path)
     await first.close()
 
 
-async def test_limit_above_that_of_an_outer_group_is_clamped(tmp_path):
-    outer = Cgroup1.probe("arc-clamp/test") if ROOT_V1.exists() and os.geteuid() == 0 else None
-    if outer is None:
-        pytest.skip("needs root and cgroup v1")
-    group, folder = outer.group("outer"), ROOT_V1.parent / "arc-clamp/test/outer"
+@as_root_on_v1
+async def test_limit_above_that_of_an_outer_group_is_clamped():
+    outer = Cgroup1.probe("arc-clamp/test")
+    group, place = outer.group("outer"), own_v1() / "arc-clamp/test/outer"
     group.make()
     group.hold(0.1)
-    inner = Cgroup1(folder, folder, "/arc-clamp/test/outer").group("inner")
+    inner = Cgroup1(place, place, "/arc-clamp/test/outer").group("inner")
     inner.make()
     inner.hold(0.5)
 
-    assert (folder / "inner/cpu.cfs_quota_us").read_text() == "10000\n"
+    assert (place / "inner/cpu.cfs_quota_us").read_text() == "10000\n"
     assert inner.is_held(0.5)
     assert group.remove()
     outer.close()
