@@ -163,6 +163,7 @@ class Bed:
         config: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         bare: bool = False,
+        cuttable: bool = False,
     ) -> Machine:
         """A machine with the agent installed and, unless told otherwise, running; it is not connected.
 
@@ -174,6 +175,7 @@ class Bed:
             config: more of its localconfig.json.
             environment: more variables of its daemons and shells, such as ``HTTPS_PROXY``.
             bare: leave the agent out: the machine is up, and somebody is going to install it.
+            cuttable: `Machine.cut_off` works, also where machines have no network of their own.
 
         Raises:
             BedError: the bed has a machine of that name, or its agent does not come up.
@@ -189,6 +191,7 @@ class Bed:
             settings | dict(config or {}),
             environment or {},
             bare=bare,
+            cuttable=cuttable,
         )
         machine = Machine(host, self.cloud, resource_group, self.recorder, self.time)
         self.machines.append(machine)

@@ -263,7 +263,13 @@ class Backend(Protocol):
         """The localconfig.json that a machine here needs to find the control plane that `env` describes."""
 
     async def machine(
-        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str], *, bare: bool = False
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        environment: Mapping[str, str],
+        *,
+        bare: bool = False,
+        cuttable: bool = False,
     ) -> MachineHost:
         """Make a machine; its agent is not running yet.
 
@@ -272,6 +278,7 @@ class Backend(Protocol):
             config: its localconfig.json.
             environment: more variables for its daemons and shells.
             bare: leave the agent out.
+            cuttable: its network can be cut off.
 
         Raises:
             NotCoveredError: this place has no bare machines.

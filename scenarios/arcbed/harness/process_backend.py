@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from arcbed.harness.contract import CloudOptions, Network, ProxyKind
 from arcbed.harness.daemon import Daemon
 from arcbed.harness.errors import BedError, NotCoveredError
 from arcbed.harness.process import Child, Completed
+from arcbed.harness.process_network import ProcessNetwork, ProcessProxy
 from arcbed.harness.programs import environment, program, wait_ready
 from arcbed_agent.errors import AgentError
 from arcbed_agent.himds.client import HimdsClient
@@ -29,7 +29,6 @@ LACKS: Mapping[str, str] = {
     "names": "there is no DNS for Azure's host names among processes; every service is on localhost",
     "installation": "the machines of a bed of processes are folders; nothing can be installed on them",
 }
-RELAY = Path(__file__).with_name("relay.py")
 
 
 def bound_port(state: Path) -> int | None:
@@ -131,6 +130,7 @@ class ProcessMachine:
         self.root = root
         self.layout = Layout(root)
         self.endpoint = ""
+        self.line: ProcessProxy | None = None
         self._himds = Daemon(name, "himds", root.with_suffix(".out"), self._env, self._listens)
         log = root.with_suffix(".gcad.out")
         self._gcad = Daemon(name, "gc_linux_service", log, self._env, self._evaluates)
@@ -140,12 +140,14 @@ class ProcessMachine:
 
     @property
     def network(self) -> Network:
-        """None of its own.
+        """Its line, which can be cut.
 
         Raises:
-            NotCoveredError: always.
+            NotCoveredError: it was not given one.
         """
-        raise NotCoveredError(LACKS["network"])
+        if self.line is None:
+            raise NotCoveredError(LACKS["network"])
+        return ProcessNetwork(self.line, LACKS["network"])
 
     def path(self, key: str) -> Path:
         """One of its documented paths; the keys are those of the agent's layout."""
@@ -243,6 +245,8 @@ class ProcessMachine:
     async def remove(self) -> None:
         """Stop everything on it; its files stay until the bed is gone."""
         await self.stop_agent()
+        if self.line is not None:
+            await self.line.stop()
 
     def check(self) -> None:
         """Make sure that its agent runs, if it should.
@@ -259,34 +263,6 @@ class ProcessMachine:
         written = [layout[key] for key in ("himds_log", "cli_log", "gc_agent_log", "gc_worker_log")]
         printed = {"himds.out": self._himds.log, "gcad.out": self._gcad.log}
         return _texts(printed | {path.name: path for path in written})
-
-
-class ProcessProxy:
-    """An HTTP proxy as a child process on loopback."""
-
-    def __init__(self, name: str, kind: ProxyKind, log: Path) -> None:
-        self.url = ""
-        self._log = log
-        command = [sys.executable, "-I", "-S", str(RELAY), "proxy", "--kind", kind, "127.0.0.1", "0"]
-        self._child = Child(name, command, env=environment(), log=log)
-
-    async def start(self) -> None:
-        """Start it and return when it listens."""
-        await self._child.start()
-        await wait_ready(self._child, self._listens)
-
-    async def _listens(self) -> bool:
-        first = self._log.read_text().partition("\n")[0]
-        self.url = f"http://127.0.0.1:{first.rpartition(' ')[2]}"
-        return bool(first)
-
-    def requests(self) -> list[str]:
-        """What it was asked for so far, ``CONNECT host:443 200``."""
-        return self._log.read_text().splitlines()[1:]
-
-    async def stop(self) -> None:
-        """Stop it."""
-        await self._child.stop()
 
 
 class ProcessBackend:
@@ -330,9 +306,17 @@ class ProcessBackend:
         """Nothing: processes end with their handles or with this process, files with the folder."""
 
     async def machine(
-        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str], *, bare: bool = False
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        environment: Mapping[str, str],
+        *,
+        bare: bool = False,
+        cuttable: bool = False,
     ) -> ProcessMachine:
         """Lay out a machine below `folder`; its agent is not running yet.
+
+        One that is `cuttable` reaches the cloud through a proxy of its own.
 
         Raises:
             BedError: the bed has a machine of that name.
@@ -346,6 +330,9 @@ class ProcessBackend:
         machine = ProcessMachine(name, self.folder / name, environment)
         if machine.root.exists():
             raise BedError(f"the bed has a machine called {name} already")
+        if cuttable:
+            machine.line = await self.proxy(f"{name}.line", "forward")
+            config = {**config, "proxy.url": machine.line.url}
         local = machine.layout["local_config"]
         local.parent.mkdir(parents=True)
         local.write_text(json.dumps(dict(config), indent=2) + "\n")

@@ -120,7 +120,13 @@ class PaperBackend:
         pass
 
     async def machine(
-        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str], *, bare: bool = False
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        environment: Mapping[str, str],
+        *,
+        bare: bool = False,
+        cuttable: bool = False,
     ) -> PaperHost:
         self.configs[name] = config
         root = self.folder / name

@@ -70,7 +70,13 @@ class DockerBackend:
         return {"host.imdsAddress": NO_METADATA_SERVICE}
 
     async def machine(
-        self, name: str, config: Mapping[str, Any], environment: Mapping[str, str], *, bare: bool = False
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        environment: Mapping[str, str],
+        *,
+        bare: bool = False,
+        cuttable: bool = False,  # noqa: ARG002 - every machine here has a network of its own
     ) -> DockerMachine:
         """Make a machine; it is not running yet.
 
