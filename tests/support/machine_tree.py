@@ -64,6 +64,7 @@ class MachineTree:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(mode)
+        os.chown(path, os.geteuid(), os.getegid())
         return self
 
     def folder(self, name: str, mode: int = 0o755) -> MachineTree:

@@ -193,3 +193,12 @@ def test_correcting_the_mode_and_the_banner(apply, server, tree):
 
     assert tree.path("/etc/azsec/banner.txt").read_text() == "Keep out\n"
     assert f"banner {sshd.BANNER}" in tree.path(sshd.OWN).read_text()
+
+
+@pytest.mark.parametrize("key", [sshd.PERMISSIONS, "SshMaxAuthTriesIsSet", "SshLoginGraceTimeIsSet"])
+def test_desired_value_that_is_no_number_is_a_reason(audit, server, key):
+    server()
+
+    result = audit("OsConfigResource", **ssh_rule(key, "many"))
+
+    assert result.reasons[0].code.endswith(":InvalidProperty")

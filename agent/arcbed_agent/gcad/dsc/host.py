@@ -6,6 +6,7 @@ Nothing is changed outside the folders a host may write to unless the caller all
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -193,7 +194,7 @@ class LinuxHost:
         except FileNotFoundError:
             old = None
         mode = stat.S_IMODE(old.st_mode) if old else 0o644
-        write_durably(path, content.encode("utf-8", "surrogateescape"), mode=mode)
+        write_whole(path, content.encode("utf-8", "surrogateescape"), mode=mode)
         if old and (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
             os.chown(path, old.st_uid, old.st_gid)
 
@@ -207,6 +208,21 @@ class LinuxHost:
             raise ChangeRefused(f"{what} cannot be changed in a folder that stands for a machine.")
         if not self._changes_allowed:
             raise ChangeRefused(f"{what} may not be changed here; allow host changes to set it.")
+
+
+def write_whole(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file in one step; in place where it is a mount of its own, as /etc/hosts of a container is.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        write_durably(path, content, mode=mode)
+    except OSError as problem:
+        if problem.errno != errno.EBUSY:
+            raise
+        path.write_bytes(content)
+        path.chmod(mode)
 
 
 #: The host that the engine is given.

@@ -12,8 +12,8 @@ import stat
 from pathlib import Path
 from typing import ClassVar
 
-from arcbed_agent.files import write_durably
 from arcbed_agent.gcad.dsc.families.modes import changed_mode, symbolic
+from arcbed_agent.gcad.dsc.host import write_whole
 from arcbed_agent.gcad.dsc.resource import Current, Resource, ResourceFault
 from arcbed_agent.gcad.dsc.results import Reason
 
@@ -215,10 +215,10 @@ class File(Resource):
         elif self.given("Contents"):
             content = self.text("Contents").encode("utf-8", "surrogateescape")
         if not path.exists():
-            write_durably(path, content or b"", mode=0o644)
+            write_whole(path, content or b"", mode=0o644)
         elif content is not None and path.read_bytes() != content:
             old = path.stat()
-            write_durably(path, content, mode=stat.S_IMODE(old.st_mode))
+            write_whole(path, content, mode=stat.S_IMODE(old.st_mode))
             os.chown(path, old.st_uid, old.st_gid)
         if self.given("SourcePath") and self.text("Checksum").casefold() == "mtime":
             moment = self._source().stat().st_mtime_ns

@@ -76,25 +76,29 @@ class OsConfig(Resource):
                 raise ResourceFault("InvalidProperty", f"ProcedureObjectValue: {problem}.") from problem
         raise ResourceFault("NotSupported", f"Rules of the component '{component}' are not evaluated.")
 
+    @property
+    def _desired(self) -> str:
+        """The document's value; rules that take none say PASS."""
+        text = self.text("DesiredObjectValue")
+        return "" if text == _PASS else text
+
     def _baseline(self) -> str:
-        key, desired = self._key, self.text("DesiredObjectValue")
-        if key in sshd.KEYS:
-            finding = sshd.audit(self.host, key, desired)
-            return f"{_PASS} {finding.phrase}" if finding.passed else finding.phrase
+        key, desired = self._key, self._desired or DEFAULTS.get(self._key, "")
         check = RULES.get(key)
-        if check is None:
+        if check is None and key not in sshd.KEYS:
             raise ResourceFault("NotSupported", f"The rule '{self.text('PayloadKey')}' is not evaluated.")
-        if not desired or desired == _PASS:
-            desired = DEFAULTS.get(key, desired)
         try:
+            if check is None:
+                finding = sshd.audit(self.host, key, desired)
+                return f"{_PASS} {finding.phrase}" if finding.passed else finding.phrase
             failure = check(self.host, desired)
         except ValueError as problem:
             raise ResourceFault("InvalidProperty", f"DesiredObjectValue '{desired}': {problem}.") from problem
         return _PASS if failure is None else failure or _FAIL
 
     def enforce(self) -> None:
-        """Only the rules about sshd and about modes of single files are set."""
-        key, desired = self._key, self.text("DesiredObjectValue")
+        """Only the rules about sshd are set."""
+        key, desired = self._key, self._desired
         if self.text("ComponentName") == "SecurityBaseline" and key in sshd.KEYS:
             sshd.remediate(self.host, key, desired)
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from arcbed_agent.files import write_durably
+from arcbed_agent.gcad.dsc.host import write_whole
 from arcbed_agent.gcad.dsc.resource import Current, Resource, ResourceFault
 
 
@@ -43,4 +43,4 @@ class TestFile(Resource):
         """Write it."""
         path = self.host.path(self.text("Path"))
         self.host.may_change(path)
-        write_durably(path, self.text("Content"), mode=0o644)
+        write_whole(path, self.text("Content").encode("utf-8", "surrogateescape"), mode=0o644)
