@@ -222,6 +222,11 @@ def _check_seconds(value: int) -> None:
         raise ValueError("expected seconds from 1 to 86400, or 0 for the server's pace")
 
 
+def _check_spread(value: int) -> None:
+    if not 0 <= value <= 50:
+        raise ValueError("expected a percentage from 0 to 50")
+
+
 def _check_gap(value: int) -> None:
     if not 1 <= value <= 86_400:
         raise ValueError("expected seconds from 1 to 86400")
@@ -263,6 +268,7 @@ PROPERTIES: Final[Mapping[str, Property]] = MappingProxyType(
             Property("tls.caBundle", "", "PEM file of trusted authorities", ours=True),
             Property("himds.port", 40_342, "Port of the local endpoint, 0 for any", _check_port, ours=True),
             Property("himds.heartbeatSeconds", 0, "Heartbeat period", _check_seconds, ours=True),
+            Property("himds.jitterPercent", 10, "Spread of the heartbeat period", _check_spread, ours=True),
             Property("gcad.pullSeconds", 0, "Period of assignment pulls", _check_seconds, ours=True),
             Property("gcad.consistencySeconds", 0, "Period of evaluations", _check_seconds, ours=True),
             Property("gcad.reapplyAfterSeconds", 900, "Gap that counts as cut off", _check_gap, ours=True),
@@ -278,6 +284,13 @@ PROPERTIES: Final[Mapping[str, Property]] = MappingProxyType(
             ),
             Property("gcad.evaluationLimitSeconds", 3_600, "How long a run may take", _check_gap, ours=True),
             Property("gcad.allowHostChanges", False, "Set may change what is outside ARC_ROOT", ours=True),
+            Property("extd.pullSeconds", 0, "Period of extension pulls", _check_seconds, ours=True),
+            Property(
+                "extd.allowHostChanges",
+                False,
+                "Handlers may run without a mount and pid namespace of their own",
+                ours=True,
+            ),
             Property("clock.address", "", "The bed's clock: a Unix socket or host:port", ours=True),
             Property("clock.machine", "", "How the bed's clock calls this machine", ours=True),
             Property("clock.tokenFile", "", "File with the token of the bed's clock", ours=True),

@@ -12,10 +12,18 @@ from arcbed.harness.reports import write
 from arcbed.harness.runner import Run, run_one
 from arcbed.harness.scenario import Scenario, discover
 
-TOLD_HERE = [scenario for scenario in discover().values() if not PROCESS.lacks.keys() & set(scenario.needs)]
+TOLD_HERE = [
+    pytest.param(
+        scenario,
+        id=scenario.name,
+        marks=(pytest.mark.long, pytest.mark.timeout(1_200)) if scenario.long else (),
+    )
+    for scenario in discover().values()
+    if not PROCESS.lacks.keys() & set(scenario.needs)
+]
 
 
-@pytest.mark.parametrize("scenario", TOLD_HERE, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", TOLD_HERE)
 async def test_story_holds(scenario: Scenario, tmp_path, record_property):
     told = await run_one(scenario, seed="stories")
     for clause, outcome in told.clauses().items():

@@ -31,7 +31,6 @@ from arcbed_agent.himds.uplink import Uplink
 from arcbed_agent.logging import fields
 
 PERIOD: Final = 300.0
-JITTER: Final = 0.1
 
 
 class Pulse:
@@ -197,7 +196,8 @@ class Pulse:
         return float(self._uplink.config.number("himds.heartbeatSeconds") or self._pace)
 
     def _spread(self) -> float:
-        return 1.0 + JITTER * (2.0 * self._chance.random() - 1.0)
+        jitter = self._uplink.config.number("himds.jitterPercent") / 100
+        return 1.0 + jitter * (2.0 * self._chance.random() - 1.0)
 
     def _schedule(self, seconds: float) -> None:
         self.next = self._clock.now() + timedelta(seconds=seconds)

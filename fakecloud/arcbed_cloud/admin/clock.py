@@ -65,6 +65,19 @@ def clock_routes(router: APIRouter, bed: Bed) -> None:
     async def resume() -> Response:
         return _json(await bed.resume())
 
+    @router.get("/events/count")
+    async def count(
+        task: str = "",
+        method: str = "",
+        operation: str = "",
+        route: str = "",
+        since: str = "",
+        until: str = "9999",
+    ) -> Response:
+        wanted = {"task": task, "method": method, "operation": operation, "route": route}
+        given = {name: text for name, text in wanted.items() if text}
+        return _json(await bed.count_events(given, since, until))
+
     @router.put("/clock/passing")
     async def let_pass(names: Names) -> Response:
         return _json(bed.let_pass(names.tasks))

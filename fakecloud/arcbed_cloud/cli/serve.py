@@ -109,6 +109,12 @@ def command(
     disconnected_after_seconds: Annotated[
         int, typer.Option(min=1, help="Silence after which a machine is shown Disconnected.")
     ] = 900,
+    certificate_days: Annotated[
+        int, typer.Option(min=1, max=3650, help="Life of a machine's certificate.")
+    ] = 90,
+    renew_after_days: Annotated[
+        int, typer.Option(min=1, max=3650, help="Age at which a machine renews its certificate.")
+    ] = 45,
     heartbeat_throttle: Annotated[
         bool,
         typer.Option(
@@ -158,6 +164,8 @@ def command(
         server_key=server_key.value,
         heartbeat_seconds=heartbeat_seconds,
         disconnected_after_seconds=disconnected_after_seconds,
+        certificate_days=certificate_days,
+        renew_after_days=renew_after_days,
         heartbeat_throttle=heartbeat_throttle,
         request_limits=request_limits,
         machine_tokens_on_bed_clock=machine_tokens_on_bed_clock,

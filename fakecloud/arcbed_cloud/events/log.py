@@ -6,6 +6,8 @@ of what they say. They wait for what comes next.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +29,7 @@ class EventLog:
 
     def __init__(self, file: Path, clock: Keeper) -> None:
         self._clock = clock
+        self._file = file
         self._stream: BinaryIO = file.open("ab", buffering=0)
         file.chmod(0o600)
         self._repeatable = True
@@ -43,6 +46,25 @@ class EventLog:
     def write(self, **members: Any) -> None:
         """A write, by whatever program."""
         self._append(members)
+
+    def count(self, wanted: Mapping[str, str], since: str, until: str) -> dict[str, Any]:
+        """How many lines have the members of `wanted`, from `since` to before `until` (times as in the log).
+
+        Returns:
+            ``count``, ``statuses`` (how many of each), and ``first`` and ``last``: when.
+        """
+        self.flush()
+        found = [
+            line
+            for line in map(orjson.loads, self._file.read_bytes().splitlines())
+            if since <= line["at"] < until and all(line.get(name) == text for name, text in wanted.items())
+        ]
+        return {
+            "count": len(found),
+            "statuses": dict(Counter(str(line.get("status")) for line in found)),
+            "first": found[0]["at"] if found else None,
+            "last": found[-1]["at"] if found else None,
+        }
 
     def flush(self) -> None:
         """Put reads that wait into the file."""

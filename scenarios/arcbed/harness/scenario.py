@@ -29,6 +29,7 @@ class Scenario:
         options: the control plane it needs.
         needs: what the place must have, see `arcbed.harness.places.Place.lacks`; elsewhere it is not covered.
         story: the function.
+        long: it takes minutes.
     """
 
     name: str
@@ -37,10 +38,11 @@ class Scenario:
     options: CloudOptions
     story: Story
     needs: tuple[str, ...] = ()
+    long: bool = False
 
 
 def scenario(
-    title: str, *, options: CloudOptions | None = None, needs: tuple[str, ...] = ()
+    title: str, *, options: CloudOptions | None = None, needs: tuple[str, ...] = (), long: bool = False
 ) -> Callable[[Story], Scenario]:
     """Declare a story; its name is that of its module, its docstring is shown in reports."""
 
@@ -52,6 +54,7 @@ def scenario(
             about=inspect.getdoc(story) or "",
             options=options or CloudOptions(),
             needs=needs,
+            long=long,
             story=story,
         )
 
