@@ -86,7 +86,7 @@ def document(types: Mapping[str, ResourceType]) -> Document:
 def template(types: Mapping[str, ResourceType], row: ResourceType, verb: Verb) -> str:
     """The path template of one operation."""
     kinds = row.path.split("/")
-    named = len(kinds) if verb.on in {On.ITEM, On.ACTION} else len(kinds) - 1
+    named = len(kinds) if verb.on in {On.ITEM, On.TENANT_ITEM, On.ACTION} else len(kinds) - 1
     parts: list[str] = []
     if row.root:
         parts += _named(types, row, kinds, named)
@@ -103,9 +103,12 @@ def template(types: Mapping[str, ResourceType], row: ResourceType, verb: Verb) -
 def _scope(types: Mapping[str, ResourceType], row: ResourceType, verb: Verb) -> list[str]:
     subscription = ["subscriptions", "{subscriptionId}"]
     group = [*subscription, "resourceGroups", "{resourceGroupName}"]
-    if verb.on is On.TENANT_LIST or row.scope is Scope.TENANT:
+    if verb.on in {On.TENANT_LIST, On.TENANT_ITEM} or row.scope is Scope.TENANT:
         return []
-    if verb.on in {On.SUBSCRIPTION_LIST, On.SUBSCRIPTION_ACTION} or row.scope is Scope.SUBSCRIPTION:
+    if verb.on in {On.SUBSCRIPTION_LIST, On.SUBSCRIPTION_ACTION} or not {
+        Scope.SUBSCRIPTION,
+        Scope.SUBSCRIPTION_AND_TENANT,
+    }.isdisjoint({row.scope, row.shown}):
         return subscription
     if row.parents and verb.on in {On.ITEM, On.ACTION, On.EXTENSION_LIST}:
         namespace, *kinds = row.parents[0].split("/")

@@ -141,9 +141,18 @@ class Operations:
         if document := self._pending(operation_id):
             self._write(unit, {**document, "status": "InProgress"})
 
-    def succeed(self, unit: Unit, operation_id: str, properties: Any = None) -> None:
-        """End it well; `properties` is what the status body carries: the whole resource for a PUT."""
+    def succeed(self, unit: Unit, operation_id: str, properties: Any = None, *, result: Any = None) -> None:
+        """End it well.
+
+        Args:
+            unit: of the change that ends it.
+            operation_id: which.
+            properties: what the status body carries: the whole resource for a PUT.
+            result: the body behind ``Location``, for a POST that answers with something.
+        """
         ended = {} if properties is None else {"properties": properties}
+        if result is not None:
+            ended["result"] = result
         self._end(unit, operation_id, "Succeeded", ended)
 
     def fail(self, unit: Unit, operation_id: str, code: str, message: str) -> None:
@@ -202,13 +211,13 @@ class Operations:
         return ArmResponse(200, body, headers=self._pace(document, request))
 
     async def get_result(self, request: ArmRequest) -> ArmResponse:
-        """202 while pending, then 200 without a body, or the error that ended the operation."""
+        """202 while pending, then 200 with the result if there is one, or the error that ended it."""
         document = self._visible(request)
         if document["status"] not in TERMINAL:
             return ArmResponse(202, headers=self._pace(document, request))
         if error := document.get("error"):
             raise ArmError(409, error["code"], error["message"], cause="service")
-        return ArmResponse(200)
+        return ArmResponse(200, document.get("result"))
 
     def _visible(self, request: ArmRequest) -> Document:
         target = request.target

@@ -203,7 +203,9 @@ class Router:
         parameters = self._parameters(row, target)
         if target.is_item:
             if self._lives_at(row, target):
-                return self._route(target, row, On.ITEM, "", parameters)
+                both = row.scope is Scope.SUBSCRIPTION_AND_TENANT
+                on = On.TENANT_ITEM if both and target.subscription is None else On.ITEM
+                return self._route(target, row, on, "", parameters)
             action = target.name.lower()
             if (key, On.SUBSCRIPTION_ACTION, action) in self._verbs:
                 return self._route(target, row, On.SUBSCRIPTION_ACTION, action, parameters)
@@ -226,7 +228,10 @@ class Router:
             if target.group or target.names:
                 return _LISTS
             return (On.SUBSCRIPTION_LIST, On.GROUP_LIST) if target.subscription else _LISTS[::-1]
-        if target.names:
+        if row.scope is Scope.SUBSCRIPTION_AND_TENANT:
+            if not Router._lives_at(row, target):
+                return ()
+        elif target.names:
             return _LISTS if Router._lives_at(row, target) else ()
         if target.group:
             return (On.GROUP_LIST,)
@@ -242,6 +247,8 @@ class Router:
                 return target.subscription is not None and depth == 2
             case Scope.TENANT:
                 return depth == 0
+            case Scope.SUBSCRIPTION_AND_TENANT:
+                return depth == 0 or (target.subscription is not None and depth == 2)
             case Scope.ANY:
                 return not row.parents or _hangs_on(row.parents, parse(target.scope))
 
@@ -264,7 +271,7 @@ class Router:
             bare = on is On.ITEM or target.namespace is not None
             scope = target.scope if bare else target.scope.rpartition("/")[0]
         else:
-            item = target if on is On.ITEM else _parent_of(target)
+            item = target if on in {On.ITEM, On.TENANT_ITEM} else _parent_of(target)
             scope = str(item) if item.types else item.scope
         subscription, group = target.subscription, target.group
         return Route(

@@ -23,6 +23,7 @@ class On(Enum):
     """What a verb is called on."""
 
     ITEM = "item"
+    TENANT_ITEM = "item in the tenant, of a type that lives in subscriptions too"
     GROUP_LIST = "list in a resource group (or in a parent resource, or at a scope for extension types)"
     EXTENSION_LIST = "list on the resource that items of an extension type with `parents` hang on"
     SUBSCRIPTION_LIST = "list in a subscription"
@@ -37,6 +38,7 @@ class Scope(Enum):
     GROUP = "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}"
     SUBSCRIPTION = "/subscriptions/{subscriptionId}"
     TENANT = ""
+    SUBSCRIPTION_AND_TENANT = "/subscriptions/{subscriptionId} or nothing"
     ANY = "/{scope}"
 
 
@@ -85,6 +87,8 @@ class ResourceType:
             parent.
         parents: of an extension type (`Scope.ANY`) whose items hang on resources of certain types only:
             those types; OpenAPI shows the first.
+        shown: of a type that lives at any scope: where OpenAPI and the coverage page show its items; None: in
+            a resource group.
         root: its paths carry no ``/providers/{namespace}`` (subscriptions, resource groups, ...); `path` then
             starts
             with the first segment.
@@ -103,6 +107,7 @@ class ResourceType:
     schemas: Mapping[str, Any] = field(default_factory=dict)
     on_delete: OnDelete | None = None
     parents: Sequence[str] = ()
+    shown: Scope | None = None
     root: bool = False
 
     @property

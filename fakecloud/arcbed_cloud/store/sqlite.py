@@ -32,6 +32,7 @@ TABLES = (
     "meta",
     "pulls",
     "reports",
+    "goals",
 )
 # What every state has had since the first version; the others are made when a state is opened.
 _FIRST_TABLES = frozenset(

@@ -8,6 +8,7 @@ from typing import Any
 from arcbed_cloud.arm import validation
 from arcbed_cloud.arm.ids import ResourceId, group_id
 from arcbed_cloud.arm.request import Caller
+from arcbed_cloud.arm.table import OnDelete
 from arcbed_cloud.arm.times import iso7
 from arcbed_cloud.plane import Plane
 from arcbed_cloud.providers.hybridcompute import bodies, errors, members
@@ -45,6 +46,8 @@ class Machines:
         self._directory = directory
         self._key_by_vm: dict[str, str] = {}
         self._vm_by_key: dict[str, str] = {}
+        #: Called with the unit and each child of a machine that is deleted.
+        self.farewells: list[OnDelete] = []
         plane.store.subscribe(self._changed)
         for row in plane.store.rows("resources", kind=KIND):
             self._learn(row.key, row)
@@ -128,6 +131,8 @@ class Machines:
         for child in self._store.rows("resources", scope=row.key):
             for report in self._store.rows("reports", scope=child.key):
                 unit.delete("reports", report.key)
+            for farewell in self.farewells:
+                farewell(unit, child)
             unit.delete("resources", child.key)
         unit.delete("resources", row.key)
 
@@ -135,6 +140,7 @@ class Machines:
         """Remove a machine's principal with its certificates, and its heartbeat, identity and pull rows."""
         if principal := row.document.get("identity", {}).get("principalId"):
             self._directory.remove(unit, principal)
+        unit.delete("goals", row.key)
         self._forget_connection(unit, row.document["properties"]["vmId"])
 
     def mark_deleting(self, unit: Unit, row: Row) -> None:
@@ -248,6 +254,7 @@ class Machines:
             )
         if other_vm:
             self._check_vm_id_free(vm_id, target)
+        unit.delete("goals", target.key)
         self._forget_connection(unit, stored["vmId"])
         if principal := document.get("identity", {}).get("principalId"):
             self._directory.remove_certificates(unit, principal)

@@ -86,7 +86,9 @@ def _add_extensions(
     document: dict[str, Any], version: str, rows: Sequence[Row], *, instance_view: bool
 ) -> None:
     if rows and has(version, "resources"):
-        document["resources"] = [row.document for row in rows]
+        document["resources"] = [
+            {name: value for name, value in row.document.items() if name != "agent"} for row in rows
+        ]
     if instance_view and has(version, "properties.extensions"):
         views = [row.document.get("properties", {}).get("instanceView") for row in rows]
         document["properties"].setdefault("extensions", [])

@@ -105,7 +105,7 @@ class Pulls:
         settings = self._plane.settings
         rows = [row for row in state.rows if continued is None or _name(row) > continued.after.lower()]
         bodies = [orjson.dumps(_item(row, address)) for row in rows]
-        taken = _fitting(bodies)
+        taken = fitting(bodies)
         document: Document = {
             "generation": state.generation,
             "nextSeconds": settings.pull_seconds,
@@ -123,7 +123,7 @@ def _name(row: Row) -> str:
     return str(row.document["name"]).lower()
 
 
-def _fitting(bodies: Sequence[bytes]) -> int:
+def fitting(bodies: Sequence[bytes]) -> int:
     """How many fit on a page; one always does."""
     size = 0
     for index, body in enumerate(bodies):

@@ -14,9 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from arcbed_cloud.services.guestconfig import findings
+from arcbed_cloud.services.blob.errors import BlobError
+from arcbed_cloud.services.blob.serving import answer
+from arcbed_cloud.services.guestconfig import extension_reports, findings
 from arcbed_cloud.services.guestconfig.addresses import Address
-from arcbed_cloud.services.guestconfig.pulls import Continued
+from arcbed_cloud.services.guestconfig.pulls import Continued, PullAnswer
 from arcbed_cloud.services.guestconfig.service import AgentService
 from arcbed_cloud.services.his.errors import HisError, invalid_request
 from arcbed_cloud.services.his.gate import App, Gate
@@ -24,6 +26,7 @@ from arcbed_cloud.services.his.regions import CONTRACT
 from arcbed_cloud.services.his.requests import bearer, body, refusal, version
 
 Handler = Callable[[Request], Awaitable[Response]]
+Pull = Callable[..., Awaitable[PullAnswer]]
 _CODES = {404: "NotFound", 405: "MethodNotAllowed"}
 
 
@@ -34,6 +37,10 @@ def gas_app(service: AgentService) -> App:
         ("GET", "/discovery", routes.discovery),
         ("GET", "/virtualMachines/{vm_id}/assignments", routes.assignments),
         ("PUT", "/virtualMachines/{vm_id}/assignments/{name}/reports/{report_id}", routes.report),
+        ("GET", "/virtualMachines/{vm_id}/packages/{sha256}", routes.package),
+        ("GET", "/virtualMachines/{vm_id}/extensions", routes.extensions),
+        ("PUT", "/virtualMachines/{vm_id}/extensions/{name}/operations/{operation_id}", routes.extension),
+        ("PUT", "/virtualMachines/{vm_id}/extensions/{name}/status", routes.extension),
     ]
     app = Starlette(
         routes=[Route(path, handler, methods=[method]) for method, path, handler in table],
@@ -54,12 +61,26 @@ class _Routes:
 
     async def assignments(self, request: Request) -> Response:
         """G2."""
+        return await self._pull(request, self._service.pulls.pull)
+
+    async def extensions(self, request: Request) -> Response:
+        """G4."""
+        return await self._pull(request, self._service.goal_states.pull)
+
+    async def extension(self, request: Request) -> Response:
+        """G5 and G6."""
+        version(request, (CONTRACT,))
+        names = request.path_params
+        machine = self._service.machine(names["vm_id"], bearer(request))
+        content = await body(request, extension_reports.CAP)
+        take = self._service.extension_reports.take
+        return _json({"accepted": await take(machine, names["name"], names.get("operation_id"), content)})
+
+    async def _pull(self, request: Request, pull: Pull) -> Response:
         version(request, (CONTRACT,))
         machine = self._service.machine(request.path_params["vm_id"], bearer(request))
         tags = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
-        found = await self._service.pulls.pull(
-            machine, known_tags=tags, address=_address(request), continued=_continued(request)
-        )
+        found = await pull(machine, known_tags=tags, address=_address(request), continued=_continued(request))
         headers = {"ETag": found.etag, "x-arc-next-seconds": str(found.next_seconds)}
         if found.body is None:
             return Response(status_code=304, headers=headers)
@@ -74,6 +95,17 @@ class _Routes:
         taken = await self._service.report(machine, names["name"], names["report_id"], content)
         document = {"reportId": names["report_id"], "applied": taken.applied}
         return _json(document, 201 if taken.new else 200)
+
+    async def package(self, request: Request) -> Response:
+        """G7."""
+        version(request, (CONTRACT,))
+        machine = self._service.machine(request.path_params["vm_id"], bearer(request))
+        blob = self._service.package(machine, request.path_params["sha256"])
+        file = self._service.blobs.file(blob)
+        try:
+            return answer(blob, file, request.headers, head=request.method == "HEAD", extra={})
+        except BlobError as error:
+            raise HisError(error.status, error.code, error.message, headers=error.headers) from error
 
 
 def _address(request: Request) -> Address:

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from arcbed_cloud.arm.activity import ActivityLog
 from arcbed_cloud.plane import Plane
 from arcbed_cloud.providers.guestconfiguration import GuestAssignments, Reports
-from arcbed_cloud.providers.hybridcompute import Machines
+from arcbed_cloud.providers.hybridcompute import Extensions, Machines
+from arcbed_cloud.services.blob import Blob, BlobStore
 from arcbed_cloud.services.guestconfig import findings
+from arcbed_cloud.services.guestconfig.extension_reports import ExtensionReports
+from arcbed_cloud.services.guestconfig.goal_states import GoalStates
 from arcbed_cloud.services.guestconfig.pulls import Pulls
 from arcbed_cloud.services.guestconfig.retention import Retention
 from arcbed_cloud.services.his import HisService
@@ -38,6 +41,7 @@ class AgentService:
         assignments: ARM's.
         reports: ARM's.
         activity: where it is written down what the service does by itself.
+        extensions: ARM's.
     """
 
     def __init__(
@@ -48,13 +52,17 @@ class AgentService:
         assignments: GuestAssignments,
         reports: Reports,
         activity: ActivityLog,
+        extensions: Extensions,
     ) -> None:
         self.plane = plane
         self._his = his
         self._assignments = assignments
         self._reports = reports
+        self.blobs = BlobStore(plane.settings.state)
         self.retention = Retention(plane, machines, assignments, activity)
         self.pulls = Pulls(plane, assignments, self.retention)
+        self.goal_states = GoalStates(plane, extensions)
+        self.extension_reports = ExtensionReports(plane, extensions)
 
     async def startup(self) -> None:
         """The service is there from now on."""
@@ -76,6 +84,24 @@ class AgentService:
         if self._his.identities.expired(vm_id):
             raise HisError(403, "IdentityExpired", "The machine's identity has expired.")
         return machine
+
+    def package(self, machine: Row, sha256: str) -> Blob:
+        """The package of one of a machine's assignments, by its digest in hex.
+
+        Raises:
+            HisError: 404 NotFound, also for content that is not on this bed's storage.
+        """
+        wanted = sha256.upper()
+        configurations = (
+            row.document["properties"]["guestConfiguration"]
+            for row in self._assignments.on(machine.key)
+            if row.document["agent"]["dropped"] is None
+        )
+        known = any((entry["contentHash"] or "").upper() == wanted for entry in configurations)
+        blob = self.blobs.by_sha256(sha256) if known else None
+        if blob is None:
+            raise HisError(404, "NotFound", f"There is no package '{sha256}' for this machine.", sha256)
+        return blob
 
     async def report(self, machine: Row, name: str, report_id: str, body: bytes) -> Taken:
         """Take a report; it is on disk before this returns.

@@ -1,0 +1,8 @@
+"""The gallery: extension packages that publishers have put into this bed, and what is known of each."""
+
+from __future__ import annotations
+
+from arcbed_cloud.services.extensions.gallery import Gallery, Published
+from arcbed_cloud.services.extensions.manifest import ExtensionPackageError
+
+__all__ = ["ExtensionPackageError", "Gallery", "Published"]
