@@ -43,7 +43,11 @@ LINUX: Mapping[str, str] = {
     "gc_agent_telemetry": "var/lib/GuestConfig/arc_policy_logs/gc_agent_telemetry.txt",
     "gc_worker_telemetry": "var/lib/GuestConfig/arc_policy_logs/gc_worker_telemetry.txt",
     "extension_manager_logs": "var/lib/GuestConfig/ext_mgr_logs",
+    "gc_ext_log": "var/lib/GuestConfig/ext_mgr_logs/gc_ext.log",
     "extension_logs": "var/lib/GuestConfig/extension_logs",
+    "extension_reports": "var/lib/GuestConfig/extension_reports",
+    "extension_state": "var/lib/GuestConfig/extensions",  # ours: what is known of each extension
+    "extd_socket": "var/opt/azcmagent/socks/extd.sock",  # ours
     "extensions": "var/lib/waagent",
     "extension_downloads": "opt/GC_Ext/downloads",
     "policy_service": "opt/GC_Service",

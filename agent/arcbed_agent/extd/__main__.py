@@ -1,0 +1,84 @@
+"""The extd process: ``gc_linux_service``, or ``python -m arcbed_agent.extd``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from setproctitle import setproctitle
+
+from arcbed_agent.clock import BedClock, SystemClock, open_clock
+from arcbed_agent.config import LocalConfig
+from arcbed_agent.errors import AgentError
+from arcbed_agent.extd.daemon import Extd
+from arcbed_agent.extd.operation import MANAGER
+from arcbed_agent.gcad.logs import ARCHIVES, PolicyFormatter, by
+from arcbed_agent.host.layout import Layout
+from arcbed_agent.logging import Redactor, open_log
+
+USAGE = """Usage: gc_linux_service
+
+The extension manager: installs VM extensions as Azure wants them and reports how that went. It takes no
+options; settings are those of `azcmagent config`, and all paths are below $ARC_ROOT.
+"""
+
+
+async def _serve(
+    layout: Layout, clock: SystemClock | BedClock, config: LocalConfig, redactor: Redactor
+) -> None:
+    extd = Extd(
+        layout=layout, clock=clock, config=config, chance=clock.chance, name=clock.machine, redactor=redactor
+    )
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await extd.start()
+    print("extd is ready", flush=True)
+    try:
+        await stopped.wait()
+    finally:
+        await extd.stop()
+
+
+def main() -> None:
+    """Run until SIGTERM. Leaves with the number of the error that kept it from starting."""
+    if sys.argv[1:]:
+        asked = sys.argv[1:] in (["--help"], ["-h"])
+        print(USAGE, end="", file=sys.stdout if asked else sys.stderr)
+        sys.exit(0 if asked else 101)
+    setproctitle("gc_linux_service")
+    os.umask(0o022)
+    layout = Layout.from_environment()
+    log = logging.getLogger("gc_ext")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    clock: SystemClock | BedClock = SystemClock()
+    redactor = Redactor()
+    try:
+        try:
+            config = LocalConfig.load(layout)
+            clock = open_clock(config.values, "extd")
+        finally:
+            formatter = PolicyFormatter(clock, redactor)
+            log.addHandler(open_log(layout["gc_ext_log"], clock, formatter=formatter, archives=ARCHIVES))
+        asyncio.run(_run(layout, clock, config, redactor))
+    except (AgentError, OSError) as error:
+        refused = error if isinstance(error, AgentError) else AgentError(5, str(error))
+        log.critical("%s", refused, extra=by(MANAGER))
+        print(refused, file=sys.stderr)
+        sys.exit(refused.number)
+
+
+async def _run(
+    layout: Layout, clock: SystemClock | BedClock, config: LocalConfig, redactor: Redactor
+) -> None:
+    async with clock:
+        await _serve(layout, clock, config, redactor)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What commands print: kept in files, shortened for messages.
+
+Files and not pipes: what a command leaves running keeps the descriptors, and dies of a closed pipe.
+Lengths and layout: Azure/WALinuxAgent, `extensionprocessutil.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+#: Bytes of each stream that are read for a message.
+KEPT: Final = 3_200
+#: Bytes of the tails in a report.
+TAIL: Final = 4_096
+_LAYOUT: Final = "[stdout]\n{}\n\n[stderr]\n{}"
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command has printed.
+
+    Args:
+        stdout, stderr: their beginnings.
+        stdout_tail, stderr_tail: their ends.
+    """
+
+    stdout: str = ""
+    stderr: str = ""
+    stdout_tail: str = ""
+    stderr_tail: str = ""
+
+    @property
+    def text(self) -> str:
+        """Both streams in at most `KEPT` characters and the layout."""
+        return laid_out(self.stdout, self.stderr)
+
+
+def laid_out(stdout: str, stderr: str, longest: int = KEPT) -> str:
+    """The ends of both streams; the shorter one gives what it does not need to the longer."""
+    if len(stdout) + len(stderr) > longest:
+        half = longest // 2
+        first = min(len(stdout), max(half, longest - len(stderr)))
+        second = min(len(stderr), longest - first)
+        stdout, stderr = stdout[len(stdout) - first :], stderr[len(stderr) - second :]
+    return _LAYOUT.format(stdout, stderr)
+
+
+@contextmanager
+def captured(folder: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Two files in `folder` that have no name.
+
+    Raises:
+        OSError: they cannot be made there.
+    """
+    with _nameless(folder) as stdout, _nameless(folder) as stderr:
+        yield stdout, stderr
+
+
+def _nameless(folder: Path) -> BinaryIO:
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError:
+        path = folder / f".output-{os.getpid()}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        path.unlink()
+    return os.fdopen(descriptor, "r+b", buffering=0)
+
+
+def read(stdout: BinaryIO, stderr: BinaryIO) -> Output:
+    """What is in the two files now."""
+    return Output(_head(stdout), _head(stderr), _tail(stdout), _tail(stderr))
+
+
+def _head(stream: BinaryIO) -> str:
+    return os.pread(stream.fileno(), KEPT, 0).decode(errors="replace")
+
+
+def _tail(stream: BinaryIO) -> str:
+    size = os.fstat(stream.fileno()).st_size
+    return os.pread(stream.fileno(), TAIL, max(0, size - TAIL)).decode(errors="replace")

@@ -1,0 +1,327 @@
+"""An extension manager inside the test: stepped clock, own folder, real handlers, and a scripted service."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import random
+import zipfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from arcbed_agent.archives import ArchiveLimits
+from arcbed_agent.cloud.transport import UnreachableError
+from arcbed_agent.config import AgentConfig, LocalConfig
+from arcbed_agent.extd.daemon import Extd
+from arcbed_agent.gcad.logs import PolicyFormatter
+from arcbed_agent.host.layout import Layout
+from arcbed_agent.logging import Redactor, open_log
+from arcbed_cloud.clock import Keeper
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+VM_ID = "99999999-9999-4999-8999-999999999999"
+GAS = "https://weu-gas.test"
+BLOBS = "https://packages.test"
+NEVER = "2099-01-01T00:00:00Z"
+COMMANDS = ("install", "enable", "disable", "update", "uninstall")
+#: What every command of a made handler does first: a line for each run, in a file that outlives all versions.
+NOTE = (
+    'printf "%s %s %s %s\\n" "$AZURE_GUEST_AGENT_EXTENSION_VERSION" COMMAND '
+    '"$ConfigSequenceNumber" "${ConfigExtensionName:--}" >> RUNS\n'
+)
+#: Reports success for the wanted sequence number.
+SUCCEED = (
+    'echo \'[{"status": {"status": "success", "code": 0, "formattedMessage": '
+    '{"lang": "en", "message": "fine"}}}]\' > "status/${ConfigExtensionName:+$ConfigExtensionName.}'
+    '$ConfigSequenceNumber.status"\n'
+)
+
+
+def handler(runs: Path, scripts: Mapping[str, str] | None = None, **manifest: Any) -> bytes:
+    """A zip with a shell script for each command; `scripts` replaces what they do after noting the run."""
+    lines = {"enable": SUCCEED} | dict(scripts or {})
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        document = {f"{name}Command": f"{name}.sh" for name in COMMANDS}
+        document |= {"rebootAfterInstall": False, "reportHeartbeat": False, **manifest}
+        archive.writestr("HandlerManifest.json", json.dumps([{"version": 1.0, "handlerManifest": document}]))
+        for name in COMMANDS:
+            note = NOTE.replace("COMMAND", name).replace("RUNS", str(runs))
+            archive.writestr(f"{name}.sh", f"#!/bin/sh\n{note}{lines.get(name, '')}")
+    return made.getvalue()
+
+
+def refusal(status: int, code: str, **headers: str) -> httpx.Response:
+    return httpx.Response(status, json={"error": {"code": code, "message": "no"}}, headers=headers)
+
+
+@dataclass
+class FakeGas:
+    """Global and regional service, and a place for packages; `script` puts answers before the real ones."""
+
+    clock: Keeper
+    items: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    statuses: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[tuple[datetime, httpx.Request]] = field(default_factory=list)
+    scripted: list[tuple[str, Any]] = field(default_factory=list)
+    generation: int = 1
+    operations: int = 0
+    away: bool = False
+    last_seq: int = 0
+    sequences: dict[str, int] = field(default_factory=dict)
+
+    def publish(self, content: bytes, version: str = "1.0.0", kind: str = "Sample") -> dict[str, Any]:
+        """The `package` of a goal."""
+        file = f"Arcbed.Test.{kind}__{version}.zip"
+        digest = hashlib.sha256(content).hexdigest()
+        catalogue = f"{digest}  {file}\n".encode()
+        self.files[f"/{file}"] = content
+        self.files[f"/{file}.cat"] = catalogue
+        return {
+            "uri": f"{BLOBS}/{file}?sv=1&sig=secret",
+            "sha256": digest,
+            "sizeBytes": len(content),
+            "catalogUri": f"{BLOBS}/{file}.cat?sv=1&sig=secret",
+            "catalogSha256": hashlib.sha256(catalogue).hexdigest(),
+        }
+
+    def put(
+        self,
+        content: bytes,
+        *,
+        name: str = "sample",
+        version: str = "1.0.0",
+        kind: str = "Sample",
+        **more: Any,
+    ) -> None:
+        """As a PUT in ARM."""
+        sequence = self.sequences.get(name, -1) + 1
+        self.sequences[name] = sequence
+        known = name in self.items
+        self.items[name] = {
+            "name": name,
+            "publisher": "Arcbed.Test",
+            "type": kind,
+            "typeHandlerVersion": version,
+            "desiredState": "enabled",
+            "sequenceNumber": sequence,
+            "operation": self.operation("update" if known else "create"),
+            "package": self.publish(content, version, kind),
+            "settings": {"wanted": 1},
+            "protectedSettings": None,
+            **more,
+        }
+        self.generation += 1
+
+    def operation(self, kind: str) -> dict[str, str]:
+        self.operations += 1
+        return {
+            "operationId": f"00000000-0000-4000-8000-{self.operations:012d}",
+            "kind": kind,
+            "createdAt": (self.clock.now() + timedelta(microseconds=self.operations)).isoformat(),
+            "expiresAt": NEVER,
+        }
+
+    def delete(self, name: str = "sample") -> None:
+        """As a DELETE in ARM."""
+        self.items[name] |= {"desiredState": "uninstalled", "operation": self.operation("delete")}
+        self.generation += 1
+
+    def script(self, word: str, *answers: Any) -> None:
+        self.scripted.extend((word, answer) for answer in answers)
+
+    def asked(self, method: str, word: str) -> list[tuple[datetime, httpx.Request]]:
+        return [one for one in self.requests if one[1].method == method and word in str(one[1].url)]
+
+    def finals(self, name: str = "sample") -> list[dict[str, Any]]:
+        """Reports that ended an operation."""
+        return [one for one in self.reports if one["name"] == name and one["state"] != "InProgress"]
+
+    def phases(self, name: str = "sample") -> list[str]:
+        return [one["phase"] for one in self.reports if one["name"] == name]
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append((self.clock.now(), request))
+        if self.away:
+            raise httpx.ConnectError("network is unreachable")
+        for entry in self.scripted:
+            if entry[0] in str(request.url):
+                self.scripted.remove(entry)
+                if isinstance(entry[1], Exception):
+                    raise entry[1]
+                return entry[1]
+        return self.real(request)
+
+    def real(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path == "/discovery":
+            return httpx.Response(200, json={"endpoint": GAS})
+        if request.url.host == "packages.test":
+            return self.blob(request)
+        assert request.headers["authorization"] == "Bearer machine"
+        assert path.startswith(f"/virtualMachines/{VM_ID}/extensions")
+        return self.pull(request) if request.method == "GET" else self.take(request)
+
+    def blob(self, request: httpx.Request) -> httpx.Response:
+        assert "authorization" not in request.headers
+        if request.url.path not in self.files:
+            return httpx.Response(404, headers={"x-ms-error-code": "BlobNotFound"})
+        content = self.files[request.url.path]
+        etag = f'"{hashlib.sha256(content).hexdigest()[:8]}"'
+        start = 0
+        if (wanted := request.headers.get("range")) and request.headers.get("if-range") == etag:
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        headers = {"etag": etag}
+        if start:
+            headers["content-range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        return httpx.Response(206 if start else 200, content=content[start:], headers=headers)
+
+    def pull(self, request: httpx.Request) -> httpx.Response:
+        etag = f'"extensions.{self.generation}"'
+        if request.headers.get("if-none-match") == etag:
+            return httpx.Response(304, headers={"x-arc-next-seconds": "300"})
+        document = {"generation": self.generation, "nextSeconds": 300, "value": list(self.items.values())}
+        return httpx.Response(200, json=document, headers={"etag": etag})
+
+    def take(self, request: httpx.Request) -> httpx.Response:
+        words = request.url.path.split("/")
+        name = words[4]
+        if name not in self.items:
+            return refusal(404, "ExtensionNotFound")
+        report = json.loads(request.content)
+        assert report["reportSeq"] > self.last_seq
+        self.last_seq = report["reportSeq"]
+        if words[5] == "status":
+            self.statuses.append({"name": name, **report})
+            return httpx.Response(200, json={"accepted": True})
+        self.reports.append({"name": name, "operation": words[6], **report})
+        if words[6] == self.items[name]["operation"]["operationId"]:
+            self.closed(name, report)
+        return httpx.Response(200, json={"accepted": True})
+
+    def closed(self, name: str, report: Mapping[str, Any]) -> None:
+        if report["state"] == "InProgress":
+            return
+        self.items[name]["protectedSettings"] = None
+        if (
+            self.items[name]["desiredState"] == "uninstalled"
+            and report["handler"]["status"] == "NotInstalled"
+        ):
+            del self.items[name]
+            self.generation += 1
+
+
+class FakeIdentity:
+    """What himds would say."""
+
+    def __init__(self) -> None:
+        self.machine = AgentConfig(
+            subscription_id="s", resource_group="g", resource_name="web-01", tenant_id="t",
+            location="westeurope", cloud="AzureCloud", vm_id=VM_ID,
+        )  # fmt: skip
+        self.lost = False
+
+    def config(self) -> AgentConfig:
+        return self.machine
+
+    async def token(self, resource: str = "", *, bypass_cache: bool = False) -> str:
+        if self.lost:
+            raise UnreachableError("http://localhost:40342", "himds does not answer")
+        return "machine"
+
+    async def tags(self) -> Mapping[str, str]:
+        return {}
+
+    async def close(self) -> None:
+        return None
+
+
+@dataclass
+class ExtdBed:
+    """A machine's folder, its service, and as many starts of extd as the test makes."""
+
+    root: Path
+    clock: Keeper
+    service: FakeGas
+    identity: FakeIdentity = field(default_factory=FakeIdentity)
+    chance: random.Random = field(default_factory=lambda: random.Random("extd"))
+    limits: ArchiveLimits | None = None
+
+    @classmethod
+    def make(cls, root: Path, **values: Any) -> ExtdBed:
+        clock = Keeper("stepped", start=START)
+        made = cls(root, clock, FakeGas(clock))
+        made.configure(**{"extd.allowHostChanges": True, "governor.mode": "account", **values})
+        return made
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.root)
+
+    @property
+    def runs_file(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def runs(self) -> list[str]:
+        """What the handlers did: ``version command sequence configuration``."""
+        return self.runs_file.read_text().splitlines() if self.runs_file.exists() else []
+
+    def handler(self, scripts: Mapping[str, str] | None = None, **manifest: Any) -> bytes:
+        return handler(self.runs_file, scripts, **manifest)
+
+    def configure(self, **values: Any) -> None:
+        config = LocalConfig.load(self.layout)
+        for name, value in {"endpoints.gas": "https://gas.test", **values}.items():
+            config = config.with_value(name, value)
+        config.save(self.layout)
+
+    def folder(self, version: str = "1.0.0", kind: str = "Sample") -> Path:
+        return self.layout["extensions"] / f"Arcbed.Test.{kind}-{version}"
+
+    def log_text(self) -> str:
+        path = self.layout["gc_ext_log"]
+        return path.read_text() if path.exists() else ""
+
+    def make_extd(self) -> Extd:
+        log, redactor = logging.Logger("gc_ext"), Redactor()  # noqa: LOG001 - one for each start
+        formatter = PolicyFormatter(self.clock, redactor)
+        log.addHandler(open_log(self.layout["gc_ext_log"], self.clock, formatter=formatter))
+        return Extd(
+            layout=self.layout,
+            clock=self.clock,
+            identity=self.identity,
+            chance=self.chance,
+            network=lambda: httpx.MockTransport(self.service),
+            limits=self.limits,
+            name="web-01",
+            redactor=redactor,
+            log=log,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Extd]:
+        extd = self.make_extd()
+        await extd.start()
+        try:
+            yield extd
+        finally:
+            await extd.stop()
+            await extd.end_handlers()
+            for one in extd.log.handlers:
+                one.close()
+
+    async def pull(self, extd: Extd, seconds: float = 10.0) -> None:
+        """As after a notification, and long enough for reports to be sent."""
+        extd.poke()
+        await self.clock.advance(seconds=seconds)
