@@ -35,6 +35,7 @@ from arcbed_agent.gcad.retention import Retention
 from arcbed_agent.gcad.runs import Runs
 from arcbed_agent.gcad.scheduler import Scheduler
 from arcbed_agent.gcad.service import Service
+from arcbed_agent.gcad.signature import KEYS
 from arcbed_agent.gcad.store import Store
 from arcbed_agent.gcad.workers import PlainProcesses, ProcessRunner, Workers
 from arcbed_agent.himds.backoff import Circuits
@@ -123,6 +124,7 @@ class Gcad:
             busy=lambda: self.scheduler.busy,
             published=self._published,
             failed=self._failed,
+            keys=layout.root / KEYS,
             limits=limits,
             **common,
         )

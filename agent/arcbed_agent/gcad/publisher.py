@@ -19,6 +19,8 @@ from arcbed_agent.cloud import blobs
 from arcbed_agent.cloud.transport import CloudError, UnreachableError
 from arcbed_agent.errors import AgentError
 from arcbed_agent.files import write_durably
+from arcbed_agent.gcad.dsc.parameters import write_into
+from arcbed_agent.gcad.dsc.results import Parameter
 from arcbed_agent.gcad.local import LocalIdentity
 from arcbed_agent.gcad.logs import VALIDATOR, by
 from arcbed_agent.gcad.package import Limits, Package, PackageError, open_package
@@ -29,9 +31,11 @@ from arcbed_agent.gcad.records import (
     assignment_type,
     generation,
     moment_of,
+    parameters_of,
     written,
 )
 from arcbed_agent.gcad.service import Service
+from arcbed_agent.gcad.signature import keys_in
 from arcbed_agent.gcad.store import Store, package_key
 from arcbed_agent.himds.backoff import BackOff
 
@@ -55,6 +59,7 @@ class Publisher:
         busy: which assignment is being evaluated: its folder must not move now.
         published: told of each assignment that can be evaluated anew.
         failed: told of each that cannot be had: assignment, code, sentence.
+        keys: folder of public keys; once it holds any, packages must be signed with one of them.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Publisher:
         published: Callable[[str], None],
         failed: Failed,
         log: logging.Logger,
+        keys: Path,
         limits: Limits | None = None,
     ) -> None:
         self._clock = clock
@@ -82,6 +88,7 @@ class Publisher:
         self._published = published
         self._failed = failed
         self._log = log
+        self._keys = keys
         self._limits = limits or Limits()
         self._wake = asyncio.Event()
         self._began: dict[str, datetime] = {}
@@ -214,7 +221,11 @@ class Publisher:
             name=assignment.configuration,
             sha256=str(stated) if stated else None,
             limits=self._limits,
+            keys=keys_in(self._keys),
         )
+        parameters = [Parameter(name, value) for name, value in parameters_of(assignment.item)]
+        for warning in write_into(package.document, parameters):
+            self._log.warning("%s", warning, extra=by(VALIDATOR))
         published = _published(assignment, package)
         _merge_settings(package, assignment, published)
         return published

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from arcbed_agent.gcad.dsc.commands import NOT_FOUND, Output, SystemCommands
 
+#: Where the public keys of those whose packages are trusted lie, below the root.
+KEYS = "usr/local/share/ca-certificates/gc"
 _LINE = re.compile(r"\\?([0-9a-fA-F]{64}) [ *](.+)")
 
 

@@ -8,6 +8,7 @@ import json
 import httpx
 import pytest
 
+from arcbed_agent.gcad.dsc.mof import read
 from arcbed_agent.gcad.package import Limits
 
 from .conftest import BLOBS, GAS, VM_ID, mof, package, refusal
@@ -269,3 +270,23 @@ async def test_one_configuration_in_two_assignments_is_two_reports(bed, content)
         await bed.pass_time(minutes=6)
     assert bed.statuses("one") == ["NonCompliant"]
     assert bed.statuses("two") == ["Compliant"]
+
+
+async def test_parameters_are_written_into_the_stored_document(bed, content):
+    values = [{"name": "[nxfile]motd;contents", "value": 'a "b"'}]
+    bed.service.put("motd", content(), configurationParameter=values)
+    async with bed.running():
+        await bed.pass_time(minutes=6)
+    (resource, _closing) = read(bed.folder("motd") / "FilePolicy.mof")
+    assert resource.get("Contents") == 'a "b"'
+
+
+async def test_once_a_key_lies_on_the_machine_an_unsigned_package_is_refused(bed, content):
+    folder = bed.root / "usr/local/share/ca-certificates/gc"
+    folder.mkdir(parents=True)
+    (folder / "public.asc").write_text("a key")
+    bed.service.put("motd", content())
+    async with bed.running():
+        await bed.pass_time(minutes=6)
+    assert failure_of(bed)["code"] == "PackageSignatureInvalid"
+    assert not bed.folder("motd").exists()
