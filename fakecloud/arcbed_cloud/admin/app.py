@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 
 from arcbed_cloud.admin.bed import Bed, masked
+from arcbed_cloud.admin.blobs import blob_routes
 from arcbed_cloud.admin.clock import clock_routes
 from arcbed_cloud.admin.guard import Guard, load_or_make_token
 from arcbed_cloud.admin.health import failure
@@ -18,6 +19,7 @@ from arcbed_cloud.admin.principals import Principals, UnknownRoleError
 from arcbed_cloud.arm.front import ArmFront
 from arcbed_cloud.clock import ClockStalledError
 from arcbed_cloud.dispatch import App
+from arcbed_cloud.services.blob import BlobStore
 from arcbed_cloud.services.entra import Tokens
 from arcbed_cloud.services.entra.directory import UnknownPrincipalError
 from arcbed_cloud.services.entra.errors import EntraError
@@ -65,6 +67,7 @@ def admin_app(bed: Bed, tokens: Tokens, signin: SignIn, front: ArmFront) -> App:
     _device_routes(router, signin)
     _cloud_routes(router, bed, tokens, front)
     package_routes(router, Shelf(bed.plane.settings.state), bed.plane.clock)
+    blob_routes(router, BlobStore(bed.plane.settings.state), bed.plane)
     app.include_router(router)
     _errors(app)
     names = frozenset(name.lower() for name in bed.plane.settings.admin_hosts)

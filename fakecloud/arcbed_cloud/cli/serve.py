@@ -31,6 +31,13 @@ class ClockMode(StrEnum):
     STEPPED = "stepped"
 
 
+class OnExpiry(StrEnum):
+    """What ARM does with the assignments of a machine that was silent for too long."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
 class LogFormat(StrEnum):
     """For whom the log is."""
 
@@ -115,6 +122,25 @@ def command(
     renew_after_days: Annotated[
         int, typer.Option(min=1, max=3650, help="Age at which a machine renews its certificate.")
     ] = 45,
+    pull_seconds: Annotated[
+        int, typer.Option(min=1, max=86_400, help="The pace at which machines ask for their assignments.")
+    ] = 300,
+    retention_seconds: Annotated[
+        int, typer.Option(min=1, help="Silence after which a machine loses its assignments; 14 days.")
+    ] = 1_209_600,
+    reapply_after_seconds: Annotated[
+        int, typer.Option(min=1, help="Silence after which a machine applies its assignments again.")
+    ] = 900,
+    reassign_after_expiry: Annotated[
+        bool,
+        typer.Option(
+            "--reassign-after-expiry/--no-reassign-after-expiry",
+            help="Give a machine back what it lost by its silence.",
+        ),
+    ] = False,
+    arm_on_expiry: Annotated[
+        OnExpiry, typer.Option(help="Keep lost assignments in ARM as Pending, or delete them there.")
+    ] = OnExpiry.KEEP,
     heartbeat_throttle: Annotated[
         bool,
         typer.Option(
@@ -166,6 +192,11 @@ def command(
         disconnected_after_seconds=disconnected_after_seconds,
         certificate_days=certificate_days,
         renew_after_days=renew_after_days,
+        pull_seconds=pull_seconds,
+        retention_seconds=retention_seconds,
+        reapply_after_seconds=reapply_after_seconds,
+        reassign_after_expiry=reassign_after_expiry,
+        arm_on_expiry=arm_on_expiry.value,
         heartbeat_throttle=heartbeat_throttle,
         request_limits=request_limits,
         machine_tokens_on_bed_clock=machine_tokens_on_bed_clock,

@@ -16,12 +16,14 @@ from arcbed_cloud.arm.context import ProviderContext
 from arcbed_cloud.arm.errors import ArmError
 from arcbed_cloud.arm.ids import parse
 from arcbed_cloud.providers.guestconfiguration import bodies
+from arcbed_cloud.providers.guestconfiguration.builtin import content_of
 from arcbed_cloud.providers.guestconfiguration.contacts import Contacts, latest
 from arcbed_cloud.providers.guestconfiguration.hashes import (
     assignment_hash,
     parameter_hash,
     parameter_text,
 )
+from arcbed_cloud.services.blob import BlobStore
 from arcbed_cloud.store.contract import Document, Row, Unit
 
 TYPE = "Microsoft.GuestConfiguration/guestConfigurationAssignments"
@@ -37,6 +39,7 @@ class GuestAssignments:
     def __init__(self, context: ProviderContext) -> None:
         self._store = context.plane.store
         self.contacts = Contacts(self._store)
+        self._blobs = BlobStore(context.plane.settings.state)
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -90,6 +93,7 @@ class GuestAssignments:
             ArmError: 400 InvalidRequestContent, or 409 ResourceQuotaExceeded for the 51st.
         """
         given = bodies.read(body)
+        resolved = self._resolve(given)
         key = key_of(machine_id, name)
         machine = self._machine(unit, machine_id)
         before = latest(self._store, unit, "resources", key)
@@ -102,6 +106,7 @@ class GuestAssignments:
             "protectedSettings": given.protected,
             "reported": None,
             "policyAssignmentId": policy_assignment_id,
+            "resolvedVersion": resolved,
         }
         if machine is not None:
             self.contacts.changed(unit, machine, put=name)
@@ -130,6 +135,18 @@ class GuestAssignments:
         row = unit.changes[-1].row
         assert row is not None  # noqa: S101 - what was put just now
         return row
+
+    def _resolve(self, given: bodies.AssignmentBody) -> str | None:
+        """Fill in the content of a built-in configuration, if the bed has it; its version."""
+        configuration = given.configuration
+        if configuration["contentUri"]:
+            return None
+        found = content_of(self._blobs, configuration["name"], configuration["version"])
+        if found is None:
+            return None
+        configuration["contentUri"], configuration["contentHash"] = found.uri, found.sha256
+        configuration["contentType"] = "Builtin"
+        return found.version
 
     # -- parts ---------------------------------------------------------------------------------------------
 
@@ -206,7 +223,7 @@ def _configuration(given: bodies.AssignmentBody) -> Document:
         "version": texts["version"],
         "contentUri": texts["contentUri"],
         "contentHash": texts["contentHash"],
-        "contentType": "Custom" if texts["contentUri"] else "Builtin",
+        "contentType": texts.get("contentType") or ("Custom" if texts["contentUri"] else "Builtin"),
         "contentManagedIdentity": texts["contentManagedIdentity"],
         "assignmentType": kind,
         "assignmentSource": None,

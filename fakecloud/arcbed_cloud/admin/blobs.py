@@ -1,0 +1,92 @@
+"""Blobs through the admin API: how packages get onto the storage hosts of a running control plane."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from arcbed_cloud.admin.health import failure
+from arcbed_cloud.plane import Plane
+from arcbed_cloud.services.blob import Blob, BlobNameError, BlobStore
+from arcbed_cloud.services.blob.links import signed_url_of
+from arcbed_cloud.services.blob.store import OCTETS
+
+#: Bytes; what an agent of this product accepts at most.
+LARGEST = 2 * 1024 * 1024 * 1024
+HOUR = 3_600
+Hours = Annotated[float, Query(gt=0, le=24 * 365 * 10)]
+
+
+def blob_routes(router: APIRouter, store: BlobStore, plane: Plane) -> None:
+    """``/blobs``: list, upload by PUT with the file as the body, sign, delete."""
+    folder = plane.settings.state
+
+    def shown(blob: Blob, hours: float) -> dict[str, Any]:
+        expiry = plane.clock.wall() + hours * HOUR
+        return described(blob) | {"url": signed_url_of(store, blob, folder, expiry=expiry)}
+
+    @router.get("/blobs")
+    async def listed() -> Response:
+        return _json({"blobs": [described(blob) for blob in store.index().blobs.values()]})
+
+    @router.put("/blobs/{account}/{container}/{name:path}")
+    async def upload(
+        request: Request, account: str, container: str, name: str, hours: Hours = 24, public: bool = False
+    ) -> Response:
+        with tempfile.TemporaryFile() as scratch:
+            size = 0
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > LARGEST:
+                    return _json(failure("RequestEntityTooLarge", f"More than {LARGEST} bytes."), 413)
+                scratch.write(chunk)
+            scratch.seek(0)
+            try:
+                blob = await run_in_threadpool(
+                    store.put,
+                    account,
+                    container,
+                    name,
+                    scratch,
+                    modified=plane.clock.wall(),
+                    content_type=request.headers.get("content-type", OCTETS),
+                    public=public,
+                )
+            except BlobNameError as error:
+                return _json(failure("InvalidBlobName", str(error)), 400)
+        return _json(shown(blob, hours), 201)
+
+    @router.post("/blobs/{account}/{container}/{name:path}")
+    async def sign(account: str, container: str, name: str, hours: Hours = 24) -> Response:
+        blob = store.get(account, container, name)
+        if blob is None:
+            return _json(failure("NotFound", f"There is no blob {account}/{container}/{name}."), 404)
+        return _json(shown(blob, hours))
+
+    @router.delete("/blobs/{account}/{container}/{name:path}")
+    async def delete(account: str, container: str, name: str) -> Response:
+        if not await run_in_threadpool(store.delete, account, container, name):
+            return _json(failure("NotFound", f"There is no blob {account}/{container}/{name}."), 404)
+        return Response(status_code=204)
+
+
+def described(blob: Blob) -> dict[str, Any]:
+    """What is told of a blob; `contentHash` is what a guest assignment wants."""
+    return {
+        "account": blob.account,
+        "container": blob.container,
+        "name": blob.name,
+        "size": blob.size,
+        "contentHash": blob.sha256.upper(),
+        "etag": blob.etag,
+        "public": blob.public,
+    }
+
+
+def _json(document: dict[str, Any], status: int = 200) -> Response:
+    body = orjson.dumps({"apiVersion": 1, **document}, option=orjson.OPT_INDENT_2)
+    return Response(body, status, media_type="application/json")
