@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import os
+import signal
 from pathlib import Path
 
 from arcbed_agent.clock import Clock
@@ -51,10 +54,15 @@ def _choose(wished: Wishes, owner: str, root: Path, clock: Clock) -> Governor:
     from arcbed_agent.governor.signals import DutyCycle
     from arcbed_agent.governor.systemd import Systemd
 
-    family, place = Family(), below(owner, root)
+    place = below(owner, root)
+    family = Family(place)
 
     def signals() -> DutyCycle:
         DutyCycle.probe()
+        # What a killed daemon had stopped would stand for ever.
+        for pid in family.adopt():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGCONT)
         return DutyCycle(family, clock)
 
     probes: list[tuple[str, Probe]] = [

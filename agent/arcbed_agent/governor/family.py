@@ -39,6 +39,9 @@ def become_reaper(*, on: bool = True) -> None:
 class Family:
     """The processes of all groups. This process becomes the reaper of its descendants until `close`.
 
+    Args:
+        place: whose groups they are, such as ``arc/gcad``; no two daemons of a machine share one.
+
     Attributes:
         fallback: names the group that a process is counted to when nothing tells whose it is; the one with
             the tightest limit, so that to hide one's origin is never worth it.
@@ -46,10 +49,12 @@ class Family:
         lock: held while a process is started, and by all that count.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: str) -> None:
+        self._mark = f"{MARK}={place}/"
         self.fallback: Callable[[], str | None] = lambda: None
         self.waited_for: Callable[[str, int, float], None] = lambda _name, _pid, _seconds: None
         self._roots: dict[int, str] = {}
+        self._adopted: dict[tuple[int, int], str] = {}
         self._known: dict[tuple[int, int], str] = {}
         self._sessions: dict[int, str] = {}
         self._session = os.getsid(0)
@@ -63,6 +68,22 @@ class Family:
         """Orphans go to init again."""
         if not self._was_reaper:
             become_reaper(on=False)
+
+    def mark(self, name: str) -> dict[str, str]:
+        """What to add to the environment of a command of the group."""
+        variable, _, value = f"{self._mark}{name}".partition("=")
+        return {variable: value}
+
+    def adopt(self) -> list[int]:
+        """Count what an earlier process of this daemon left running to its groups again; the processes."""
+        with self.lock:
+            for pid in sorted(int(item.name) for item in PROC.iterdir() if item.name.isdigit()):
+                member = look(pid)
+                if member is None or member.parent == self._pid or member.ended:
+                    continue
+                if name := self._marked(pid):
+                    self._adopted[pid, member.started] = name
+            return [pid for pid, _ in self._adopted]
 
     def launched(self, pid: int, name: str) -> None:
         """A command was started for the group; call with `lock` held since before the start."""
@@ -85,10 +106,7 @@ class Family:
         with self.lock:
             found: dict[str, dict[int, Member]] = {}
             alive: dict[tuple[int, int], str] = {}
-            for child in self._children(self._pid):
-                name = self._name(child)
-                if name is None or self._reap(child, name):
-                    continue
+            for child, name in [*self._children_in_groups(), *self._adopted_alive()]:
                 for member in (child, *self._below(child.pid)):
                     if not member.ended:
                         found.setdefault(name, {})[member.pid] = member
@@ -103,6 +121,20 @@ class Family:
             self.census()
             return {pid for (pid, _), owner in self._known.items() if owner == name}
 
+    def _children_in_groups(self) -> Iterator[tuple[Member, str]]:
+        for child in self._children(self._pid):
+            name = self._name(child)
+            if name is not None and not self._reap(child, name):
+                yield child, name
+
+    def _adopted_alive(self) -> Iterator[tuple[Member, str]]:
+        for (pid, started), name in list(self._adopted.items()):
+            member = look(pid)
+            if member is None or member.started != started or member.ended:
+                del self._adopted[pid, started]
+            else:
+                yield member, name
+
     def _name(self, child: Member) -> str | None:
         """The group of a child of this process; None: the daemon's own."""
         if child.session == self._session or (child.pid, child.started) in self._own:
@@ -114,15 +146,15 @@ class Family:
         ):
             if known is not None:
                 return known
-        return self._marked(child.pid) or self.fallback()
+        marked = self._marked(child.pid)
+        return marked if marked in self._sessions.values() else self.fallback()
 
     def _marked(self, pid: int) -> str | None:
-        """What the environment that the process was started with says, if there is such a group."""
+        """The group of this daemon that is named in the environment that the process was started with."""
         with contextlib.suppress(OSError):
             for item in (PROC / str(pid) / "environ").read_bytes().split(b"\0"):
-                if item.startswith(MARK.encode() + b"="):
-                    name = item.decode(errors="replace").partition("=")[2]
-                    return name if name in self._sessions.values() else None
+                if item.startswith(self._mark.encode()):
+                    return item.decode(errors="replace").removeprefix(self._mark)
         return None
 
     def _reap(self, child: Member, name: str) -> bool:

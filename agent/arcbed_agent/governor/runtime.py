@@ -21,7 +21,7 @@ from arcbed_agent.governor.contract import (
     Limit,
     Usage,
 )
-from arcbed_agent.governor.family import MARK, Family
+from arcbed_agent.governor.family import Family
 from arcbed_agent.governor.group import Counters, Group
 from arcbed_agent.governor.hierarchy import memberships, path_in
 from arcbed_agent.governor.processes import command_of, look
@@ -149,7 +149,7 @@ class GroupGovernor:
         cwd: Path | str | None = None,
     ) -> Governed:
         """Start `command` in the group `name`; see `contract.Governor.launch`."""
-        variables = {**(os.environ if environment is None else environment), MARK: name}
+        variables = {**(os.environ if environment is None else environment), **self._family.mark(name)}
         words = [program(command[0], variables, cwd), *command[1:]]
         while True:
             held, begun = await asyncio.to_thread(self._prepare, name, limit)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,39 @@ async def test_groups_of_a_killed_daemon_are_taken_over(open_governor, tmp_path)
 
     assert await left.wait() == -signal.SIGKILL
     await first.close()
+
+
+ORPHANED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from arcbed_agent.clock import SystemClock
+from arcbed_agent.governor import Limit, Wishes, choose
+async def main():
+    root, clock = Path(sys.argv[1]), SystemClock()
+    governor = await choose(Wishes(backend="signals"), owner="test", root=root, clock=clock)
+    burner = await governor.launch(["sh", "-c", "while :; do :; done"], name="one", limit=Limit(1))
+    while burner.usage().throttled_periods == 0:
+        await asyncio.sleep(0.01)
+    print(burner.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+
+
+async def test_tree_that_a_killed_daemon_had_stopped_is_held_again(open_governor, tmp_path, until):
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHANED, str(tmp_path)], stdout=subprocess.PIPE, check=False
+    )
+    burner = int(done.stdout)
+    assert look(burner).state == "T"
+
+    governor = await open_governor(backend="signals")
+    await until(lambda: look(burner).state != "T")
+    await (await governor.launch(["true"], name="one", limit=Limit(5))).wait()
+    await until(lambda: look(burner).state == "T")
+    await governor.end("one")
+
+    assert look(burner) is None or look(burner).ended
 
 
 @as_root_on_v1
