@@ -69,10 +69,11 @@ def advance(running_cloud):
 @pytest.fixture
 def scan(insights, subscription, group):
     """Evaluate the group now, as a client does, and wait for the end."""
-    states = insights.policy_states
 
     def trigger() -> None:
-        states.begin_trigger_resource_group_evaluation(subscription, group, polling_interval=0).result(20)
+        insights.policy_states.begin_trigger_resource_group_evaluation(
+            subscription, group, polling_interval=0
+        ).result(20)
 
     return trigger
 
@@ -107,48 +108,46 @@ def test_custom_definition_and_initiative_live_and_die(running_cloud, policy, sc
         },
         "then": {"effect": "audit"},
     }
-    definitions, sets = policy.policy_definitions, policy.policy_set_definitions
-    made = definitions.create_or_update(
+    made = policy.policy_definitions.create_or_update(
         f"d-{group}", {"properties": {"mode": "Indexed", "policyRule": rule, "displayName": "Owner"}}
     )
     assert running_cloud.stored("resources", made.id)["properties"]["policyRule"] == rule
     assert made.policy_type == "Custom"
-    assert made.id in {one.id for one in definitions.list()}
-    initiative = sets.create_or_update(
+    assert made.id in {one.id for one in policy.policy_definitions.list()}
+    initiative = policy.policy_set_definitions.create_or_update(
         f"s-{group}", {"properties": {"policyDefinitions": [{"policyDefinitionId": made.id}]}}
     )
     assert initiative.policy_definitions[0].policy_definition_reference_id
     assigned = assign(policy, scope, "words", initiative.id, properties={"parameters": {}})
     with pytest.raises(HttpResponseError) as refused:
-        sets.delete(initiative.name)
+        policy.policy_set_definitions.delete(initiative.name)
     assert assigned.id in str(refused.value)
     assert policy.policy_assignments.delete(scope, "words").id == assigned.id
-    sets.delete(initiative.name)
-    definitions.delete(made.name)
+    policy.policy_set_definitions.delete(initiative.name)
+    policy.policy_definitions.delete(made.name)
     with pytest.raises(ResourceNotFoundError) as missing:
-        definitions.get(made.name)
+        policy.policy_definitions.get(made.name)
     assert missing.value.error.code == "PolicyDefinitionNotFound"
 
 
 def test_assignment_is_created_updated_listed_and_deleted(running_cloud, policy, scope, subscription, group):
-    assignments = policy.policy_assignments
     made = assign(policy, scope, "base", f"{BUILTIN}/{BASELINE}", properties={"displayName": "Baseline"})
     assert running_cloud.stored("resources", made.id)["properties"]["displayName"] == "Baseline"
     assert made.scope == scope
     assert made.enforcement_mode == "Default"
-    assert assignments.get_by_id(made.id).id == made.id
-    assert [one.name for one in assignments.list_for_resource_group(group)] == ["base"]
-    assert made.id in {one.id for one in assignments.list()}
-    changed = assignments.update(
+    assert policy.policy_assignments.get_by_id(made.id).id == made.id
+    assert [one.name for one in policy.policy_assignments.list_for_resource_group(group)] == ["base"]
+    assert made.id in {one.id for one in policy.policy_assignments.list()}
+    changed = policy.policy_assignments.update(
         scope, "base", {"identity": {"type": "SystemAssigned"}, "location": "westeurope"}
     )
     assert changed.identity.principal_id
     assert running_cloud.stored("principals", changed.identity.principal_id) is not None
-    assert assignments.delete_by_id(made.id).id == made.id
-    assert assignments.delete(scope, "base") is None
+    assert policy.policy_assignments.delete_by_id(made.id).id == made.id
+    assert policy.policy_assignments.delete(scope, "base") is None
     assert running_cloud.stored("principals", changed.identity.principal_id) is None
     with pytest.raises(ResourceNotFoundError) as missing:
-        assignments.get(scope, "base")
+        policy.policy_assignments.get(scope, "base")
     assert missing.value.error.code == "PolicyAssignmentNotFound"
 
 
@@ -166,27 +165,27 @@ def test_policy_makes_a_guest_assignment_and_a_state(
     scan()
     key = f"{machine}/providers/{GUESTS}/azurelinuxbaseline"
     assert running_cloud.stored("resources", key)["properties"]["complianceStatus"] == "Pending"
-    states = insights.policy_states
-    (state,) = states.list_query_results_for_resource("latest", machine)
+    (state,) = insights.policy_states.list_query_results_for_resource("latest", machine)
     assert state.compliance_state == "NonCompliant"
     assert state.policy_assignment_id == made.id
     assert [
-        one.resource_id for one in states.list_query_results_for_resource_group("latest", subscription, group)
+        one.resource_id
+        for one in insights.policy_states.list_query_results_for_resource_group("latest", subscription, group)
     ] == [machine]
     assert (
         len(
             list(
-                states.list_query_results_for_resource_group_level_policy_assignment(
+                insights.policy_states.list_query_results_for_resource_group_level_policy_assignment(
                     "latest", subscription, group, "base"
                 )
             )
         )
         == 1
     )
-    summary = states.summarize_for_resource_group("latest", subscription, group).value[0]
+    summary = insights.policy_states.summarize_for_resource_group("latest", subscription, group).value[0]
     assert summary.results.non_compliant_resources == 1
     assert summary.policy_assignments[0].policy_definitions[0].effect == "auditifnotexists"
-    listed = states.list_query_results_for_subscription("latest", subscription)
+    listed = insights.policy_states.list_query_results_for_subscription("latest", subscription)
     assert machine in {one.resource_id for one in listed}
 
 
@@ -214,26 +213,25 @@ def test_remediation_deploys_and_lists_what_it_has_deployed(
     key = f"{machine}/providers/{GUESTS}/setlinuxsshserversecuritybaseline"
     kept = running_cloud.stored("resources", key)["properties"]["guestConfiguration"]
     assert kept["assignmentType"] == "Audit"
-    tasks = insights.remediations
-    started = tasks.create_or_update_at_resource_group(
+    started = insights.remediations.create_or_update_at_resource_group(
         group, "r1", {"properties": {"policyAssignmentId": made.id}}
     )
     assert started.provisioning_state == "Accepted"
     advance(5)
-    ended = tasks.get_at_resource_group(group, "r1")
+    ended = insights.remediations.get_at_resource_group(group, "r1")
     assert ended.provisioning_state == "Succeeded"
     assert ended.deployment_status.successful_deployments == 1
-    (deployed,) = tasks.list_deployments_at_resource_group(group, "r1")
+    (deployed,) = insights.remediations.list_deployments_at_resource_group(group, "r1")
     assert deployed.remediated_resource_id == machine
     kept = running_cloud.stored("resources", key)["properties"]["guestConfiguration"]
     assert kept["assignmentType"] == "ApplyAndAutoCorrect"
-    assert [one.name for one in tasks.list_for_resource_group(group)] == ["r1"]
-    second = tasks.create_or_update_at_resource(
+    assert [one.name for one in insights.remediations.list_for_resource_group(group)] == ["r1"]
+    second = insights.remediations.create_or_update_at_resource(
         machine, "r2", {"properties": {"policyAssignmentId": made.id}}
     )
     assert second.provisioning_state == "Accepted"
-    assert tasks.cancel_at_resource(machine, "r2").provisioning_state == "Canceled"
-    assert tasks.delete_at_resource(machine, "r2").name == "r2"
-    assert tasks.delete_at_resource_group(group, "r1").name == "r1"
+    assert insights.remediations.cancel_at_resource(machine, "r2").provisioning_state == "Canceled"
+    assert insights.remediations.delete_at_resource(machine, "r2").name == "r2"
+    assert insights.remediations.delete_at_resource_group(group, "r1").name == "r1"
     with pytest.raises(ResourceNotFoundError):
-        tasks.get_at_resource_group(group, "r1")
+        insights.remediations.get_at_resource_group(group, "r1")

@@ -17,9 +17,12 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from arcbed_cloud.services.extensions import Gallery
+from tests.support.packages import package
+
 VM_ID = "9a0d1c9e-2f10-4d53-9d5e-000000000001"
 #: Operations of the table, each of which must be reached.
-OPERATIONS = 55
+OPERATIONS = 100
 ASSIGNMENT = "5c1b2e3d-0000-4000-8000-000000000001"
 CUSTOM_ROLE = "5c1b2e3d-0000-4000-8000-000000000002"
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
@@ -34,7 +37,19 @@ EXISTING = {
     "roleDefinitionId": READER,
     "roleAssignmentName": ASSIGNMENT,
     "guestConfigurationAssignmentName": "Baseline",
+    "extensionName": "probe",
+    "runCommandName": "run1",
+    "publisher": "Contoso.Tools",
+    "extensionType": "Probe",
+    "version": "1.0.0",
+    "policyDefinitionName": "d1",
+    "policySetDefinitionName": "s1",
+    "policyAssignmentName": "p1",
+    "policyStatesResource": "latest",
+    "remediationName": "r1",
 }
+BASELINE = "/providers/Microsoft.Authorization/policyDefinitions/fc9b3da7-8347-4380-8e70-0a0361d8dedd"
+SSH_DEPLOY = "/providers/Microsoft.Authorization/policyDefinitions/e22a2f03-0534-4d10-8ea0-aa25a6113233"
 #: Bodies and query members that succeed; generated members are laid over them one at a time.
 GOOD_BODIES: dict[str, dict[str, Any]] = {
     "ResourceGroups_CreateOrUpdate": {"location": "westeurope"},
@@ -45,6 +60,17 @@ GOOD_BODIES: dict[str, dict[str, Any]] = {
     "Tags_UpdateAtScope": {"operation": "Merge", "properties": {"tags": {"c": "d"}}},
     "GuestConfigurationHCRPAssignments_CreateOrUpdate": {
         "properties": {"guestConfiguration": {"name": "Baseline"}}
+    },
+    "MachineExtensions_CreateOrUpdate": {
+        "location": "westeurope",
+        "properties": {"publisher": "Contoso.Tools", "type": "Gauge", "settings": {"a": 1}},
+    },
+    "MachineExtensions_Update": {"properties": {"settings": {"a": 2}}},
+    "UpgradeExtensions": {"extensionTargets": {"Contoso.Tools.Probe": {"targetVersion": "1.1"}}},
+    "SetupExtensions": {"extensions": [{"publisher": "Contoso.Tools", "type": "Meter"}]},
+    "MachineRunCommands_CreateOrUpdate": {
+        "location": "westeurope",
+        "properties": {"source": {"script": "id"}},
     },
     "RoleDefinitions_CreateOrUpdate": {
         "properties": {
@@ -61,8 +87,37 @@ GOOD_BODIES: dict[str, dict[str, Any]] = {
             "principalType": "ServicePrincipal",
         }
     },
+    "PolicyDefinitions_CreateOrUpdate": {
+        "properties": {
+            "policyRule": {
+                "if": {"field": "type", "equals": "Microsoft.HybridCompute/machines"},
+                "then": {"effect": "audit"},
+            }
+        }
+    },
+    "PolicySetDefinitions_CreateOrUpdate": {
+        "properties": {"policyDefinitions": [{"policyDefinitionId": BASELINE}]}
+    },
+    "PolicyAssignments_Create": {
+        "location": "westeurope",
+        "identity": {"type": "SystemAssigned"},
+        "properties": {
+            "policyDefinitionId": SSH_DEPLOY,
+            "parameters": {"IncludeArcMachines": {"value": "true"}},
+        },
+    },
+    "PolicyAssignments_Update": {"location": "westeurope"},
+    "Remediations_CreateOrUpdateAtResourceGroup": {
+        "properties": {"policyAssignmentId": "@GROUP@/providers/Microsoft.Authorization/policyAssignments/p1"}
+    },
 }
 GOOD_PATHS = {
+    "MachineExtensions_CreateOrUpdate": {"extensionName": "gauge"},
+    "MachineRunCommands_CreateOrUpdate": {"runCommandName": "run2"},
+    "PolicyDefinitions_Delete": {"policyDefinitionName": "none"},
+    "PolicySetDefinitions_Delete": {"policySetDefinitionName": "none"},
+    "Remediations_CreateOrUpdateAtResourceGroup": {"remediationName": "r2"},
+    "Remediations_DeleteAtResourceGroup": {"remediationName": "none"},
     "RoleDefinitions_CreateOrUpdate": {"roleDefinitionId": CUSTOM_ROLE},
     "RoleDefinitions_Delete": {"roleDefinitionId": CUSTOM_ROLE},
 }
@@ -91,7 +146,7 @@ class Target:
         """What the valid part of the examples relies on; earlier operations may have removed it."""
         base = f"/subscriptions/{self.subscription}"
         group = f"{base}/resourceGroups/fuzz"
-        for namespace in ("HybridCompute", "HybridConnectivity", "GuestConfiguration"):
+        for namespace in ("HybridCompute", "HybridConnectivity", "GuestConfiguration", "PolicyInsights"):
             self.client.post(f"{base}/providers/Microsoft.{namespace}/register?api-version=2022-09-01")
         self.client.put(f"{group}?api-version=2022-09-01", json={"location": "westeurope"})
         self.client.put(
@@ -107,9 +162,36 @@ class Target:
             "/guestConfigurationAssignments/Baseline?api-version=2024-04-05",
             json=GOOD_BODIES["GuestConfigurationHCRPAssignments_CreateOrUpdate"],
         )
+        for scope, path, operation in (
+            (base, "Authorization/policyDefinitions/d1", "PolicyDefinitions_CreateOrUpdate"),
+            (base, "Authorization/policySetDefinitions/s1", "PolicySetDefinitions_CreateOrUpdate"),
+            (group, "Authorization/policyAssignments/p1", "PolicyAssignments_Create"),
+            (group, "PolicyInsights/remediations/r1", "Remediations_CreateOrUpdateAtResourceGroup"),
+        ):
+            version = "2021-10-01" if "Insights" in path else "2024-05-01"
+            self.client.put(
+                f"{scope}/providers/Microsoft.{path}?api-version={version}",
+                json=self._filled(GOOD_BODIES[operation]),
+            )
+
+        self._prepare_extensions(f"{group}/providers/Microsoft.HybridCompute/machines/m1")
+
+    def _prepare_extensions(self, machine: str) -> None:
+        """An extension and a run command whose operations are over: no agent picked them up in six hours."""
+        version = "?api-version=2024-07-31-preview"
+        for name in ("probe", "gauge", "Meter"):
+            self.client.delete(f"{machine}/extensions/{name}{version}")
+        body = {"location": "westeurope", "properties": {"publisher": "Contoso.Tools", "type": "Probe"}}
+        body["properties"]["typeHandlerVersion"] = "1.0"
+        self.client.put(f"{machine}/extensions/probe{version}", json=body)
+        run = GOOD_BODIES["MachineRunCommands_CreateOrUpdate"]
+        self.client.put(f"{machine}/runCommands/run1{version}", json=run)
+        self.client.delete(f"{machine}/runCommands/run2{version}")
+        with admin(self.cloud) as client:
+            client.post("/_fakecloud/clock/advance", json={"seconds": 6 * 3_600}).raise_for_status()
 
     def long_running(self) -> dict[str, str]:
-        """Operation ids by the start of their path: of a machine's deletion, and of a group's."""
+        """Operation ids by the start of their path: a machine's deletion, a group's, and a policy scan."""
         base = f"/subscriptions/{self.subscription}"
         group = f"{base}/resourceGroups/passing"
         machine = f"{group}/providers/Microsoft.HybridCompute/machines/passing"
@@ -118,8 +200,12 @@ class Target:
         self.client.put(f"{machine}?api-version=2024-07-10", json=body)
         removed = self.client.delete(f"{machine}?api-version=2026-07-15").headers["azure-asyncoperation"]
         group_removed = self.client.delete(f"{group}?api-version=2022-09-01").headers["location"]
-        last = [url.partition("?")[0].rsplit("/", 1)[1] for url in (removed, group_removed)]
-        return {f"{base}/providers/": last[0], f"{base}/operationresults": last[1]}
+        fuzz = f"{base}/resourceGroups/fuzz"
+        trigger = f"{fuzz}/providers/Microsoft.PolicyInsights/policyStates/latest/triggerEvaluation"
+        scan = self.client.post(f"{trigger}?api-version=2019-10-01").headers["location"]
+        last = [url.partition("?")[0].rsplit("/", 1)[1] for url in (removed, group_removed, scan)]
+        starts = (f"{base}/providers/", f"{base}/operationresults", f"{fuzz}/providers/")
+        return dict(zip(starts, last, strict=True))
 
     def _filled(self, body: Any) -> Any:
         group = f"/subscriptions/{self.subscription}/resourceGroups/fuzz"
@@ -179,13 +265,21 @@ class Target:
             assert {"code", "message"} <= set(body.get("error", body)), body
 
 
+def admin(cloud: Any) -> httpx.Client:
+    """A client of the admin listener."""
+    token = (cloud.state / "admin.token").read_text().strip()
+    return httpx.Client(
+        transport=httpx.HTTPTransport(uds=str(cloud.state / "admin.sock")),
+        base_url="http://localhost",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=60,
+    )
+
+
 def document(cloud: Any) -> dict[str, Any]:
     """The OpenAPI document, from the admin listener."""
-    token = (cloud.state / "admin.token").read_text().strip()
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(cloud.state / "admin.sock"))) as admin:
-        answer = admin.get(
-            "http://localhost/_fakecloud/openapi", headers={"Authorization": f"Bearer {token}"}
-        )
+    with admin(cloud) as client:
+        answer = client.get("/_fakecloud/openapi")
     answer.raise_for_status()
     return answer.json()
 
@@ -193,6 +287,9 @@ def document(cloud: Any) -> dict[str, Any]:
 @pytest.fixture
 def target(start_cloud, tmp_path):
     cloud = start_cloud(tmp_path / "state", "--no-tls", "--no-request-limits")
+    gallery = Gallery(cloud.state)
+    for name, version in (("Probe", "1.0.0"), ("Probe", "1.1.0"), ("Gauge", "1.0.0"), ("Meter", "1.0.0")):
+        gallery.publish(package(tmp_path, f"Contoso.Tools.{name}", version), now=0)
     target = Target(cloud)
     yield target
     target.client.close()

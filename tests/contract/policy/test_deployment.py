@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 INSIGHTS = "providers/Microsoft.PolicyInsights"
 POLICY = "providers/Microsoft.Authorization"
 NAME = "SetLinuxSshServerSecurityBaseline"
@@ -97,6 +99,7 @@ async def test_policy_that_is_not_enforced_deploys_by_remediation_only(bed):
     assert await kind(bed) == "ApplyAndAutoCorrect"
 
 
+@pytest.mark.clause("policy.remediation")
 async def test_remediation_puts_the_guest_assignment_again(bed):
     made = await bed.assign_deploying()
     await bed.clock.advance(FIVE)
@@ -136,6 +139,7 @@ async def test_remediation_brings_back_what_the_end_of_the_fourteen_days_took(be
     assert await kind(bed) == "ApplyAndAutoCorrect"
 
 
+@pytest.mark.clause("policy.remediation")
 async def test_deployment_fails_while_the_identity_has_no_role(bed):
     made = await bed.assign_deploying(trusted=False)
     await bed.clock.advance(FIVE)

@@ -14,6 +14,7 @@ FIVE, QUARTER = timedelta(minutes=5), timedelta(minutes=15)
 SECOND = timedelta(seconds=1)
 
 
+@pytest.mark.clause("policy.audit-assignment")
 async def test_assigned_audit_policy_makes_an_audit_assignment_after_five_minutes(bed):
     await bed.assign()
     await bed.clock.advance(FIVE - SECOND)
@@ -27,6 +28,7 @@ async def test_assigned_audit_policy_makes_an_audit_assignment_after_five_minute
     assert await bed.state() == "NonCompliant"
 
 
+@pytest.mark.clause("policy.report-is-state")
 async def test_report_of_a_machine_moves_the_state_at_once(bed):
     await bed.assign()
     await bed.clock.advance(FIVE)
@@ -36,6 +38,7 @@ async def test_report_of_a_machine_moves_the_state_at_once(bed):
     assert await bed.state() == "NonCompliant"
 
 
+@pytest.mark.clause("policy.arc-parameter")
 async def test_arc_machines_are_left_out_unless_the_parameter_includes_them(bed):
     await bed.assign(parameters={})
     await bed.clock.advance(FIVE)
@@ -99,6 +102,7 @@ async def test_excluded_scope_and_another_group_are_left_alone(bed):
     assert [state["resourceId"] for state in await bed.states()] == [bed.machine("web-02")]
 
 
+@pytest.mark.clause("policy.deletion")
 async def test_deleted_policy_assignment_takes_its_guest_assignment_and_states_along(bed):
     made = await bed.assign()
     await bed.clock.advance(FIVE)
@@ -134,6 +138,7 @@ async def test_initiative_has_one_state_for_each_member_that_applies(bed):
     assert (await bed.guest("PasswordPolicy_msid110"))["complianceStatus"] == "Pending"
 
 
+@pytest.mark.clause("policy.untouched-by-retention")
 async def test_dropped_guest_assignment_is_not_compliant_and_not_made_again(bed):
     """What the end of the 14 days does: ARM keeps the assignment as Pending."""
     made = await bed.assign()

@@ -68,6 +68,7 @@ def _definitions(
         name_pattern=r"[^<>*%&:?.+/\\]{1,128}",
         name_parameter=f"{path[:-1]}Name",
         schemas=known,
+        shown=Scope.SUBSCRIPTION,
         verbs=(
             _verb(
                 f"{group}_ListBuiltIn",
