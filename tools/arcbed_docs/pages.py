@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from arcbed_docs import admin, agent, clauses, commands, coverage, limits
+from arcbed_docs import admin, agent, clauses, commands, coverage, limits, resources
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -20,4 +20,5 @@ PAGES: dict[str, Callable[[], str]] = {
     "coverage.md": coverage.page,
     "limits.md": limits.page,
     "clauses.md": clauses.page,
+    "resources.md": resources.page,
 }

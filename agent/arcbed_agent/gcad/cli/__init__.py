@@ -26,7 +26,7 @@ def run(words: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    arguments = _parser().parse_args(words)
+    arguments = parser().parse_args(words)
     if arguments.command == "mof":
         from arcbed_agent.gcad.cli.mof import print_instances
 
@@ -36,13 +36,14 @@ def run(words: Sequence[str]) -> int:
     return test_package(arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gcad", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    whole = argparse.ArgumentParser(prog="gcad", description=__doc__)
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     mof = commands.add_parser("mof", help="print the instances of MOF files as JSON lines")
     mof.add_argument("files", nargs="+", metavar="FILE")
     _add_test(commands.add_parser("test", help="evaluate a package on this machine"))
-    return parser
+    return whole
 
 
 def _add_test(test: argparse.ArgumentParser) -> None:

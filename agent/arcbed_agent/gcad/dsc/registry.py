@@ -66,3 +66,8 @@ def resource(instance: Instance, host: DscHost, folder: Path) -> Resource:
 def supported() -> list[str]:
     """The class names that are evaluated, in lower case."""
     return sorted(_classes())
+
+
+def classes() -> list[type[Resource]]:
+    """The resources, by the name of the first class they stand for."""
+    return sorted(set(_classes().values()), key=lambda kind: kind.names[0].casefold())
