@@ -24,7 +24,7 @@ from arcbed_agent.errors import AgentError
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 #: Turns of the event loop in which a task that went to sleep may wake another through an event.
-_TURNS: Final = 6
+_TURNS: Final = 4
 _RECONNECT_SECONDS: Final = 0.1
 
 
