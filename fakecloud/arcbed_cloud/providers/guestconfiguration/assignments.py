@@ -1,10 +1,10 @@
 """Guest assignments: one configuration on one machine. No HTTP here.
 
 Rows of the table ``resources`` with kind `KIND`; the key is the ARM id in lower case, the scope the machine's
-key. Beside ARM's members a row has ``agent``, which no answer of ARM shows:
-``itemGeneration`` (one more with each PUT, an identical one too), ``dropped`` (when the assignment was left
-out for long silence, or None), ``protectedSettings`` (the protected parameters) and ``reported`` (``seq`` and
-``endTime`` of the newest report of this itemGeneration, or None).
+key. Beside ARM's members a row has ``agent``, which no answer of ARM shows: ``itemGeneration`` (one more with
+each PUT, an identical one too), ``dropped`` (when the assignment was left out for long silence, or None),
+``protectedSettings`` (the protected parameters), ``reported`` (``seq`` and ``endTime`` of the newest report
+of this itemGeneration, or None), ``policyAssignmentId`` and ``resolvedVersion`` (of built-in content).
 """
 
 from __future__ import annotations
