@@ -219,3 +219,24 @@ async def test_state_of_pulls_survives_the_process(bed):
     await bed.restart()
     assert (await bed.pull(etag=etag)).status_code == 304
     assert isinstance(bed.http, httpx.AsyncClient)
+
+
+async def test_heartbeat_tells_the_generation_of_the_assignments(bed):
+    await bed.assign("Motd")
+    await bed.assign("Motd")
+    row = bed.cloud.machines.get(bed.machine().lower())
+    token = bed.token(row.document["identity"]["principalId"], "https://management.core.windows.net/")
+    beat = {
+        "instanceId": "11111111-2222-4333-8444-555555555555",
+        "seq": 1,
+        "agentVersion": "1.0.0",
+        "status": "Connected",
+        "metadataHash": "0" * 64,
+    }
+    answer = await bed.http.post(
+        f"https://localhost:8443/his/machine/{row.document['properties']['vmId']}/heartbeat",
+        params={"api-version": "sim-1"},
+        headers={"Authorization": f"Bearer {token}"},
+        json=beat,
+    )
+    assert answer.json()["generations"]["assignments"] == 2

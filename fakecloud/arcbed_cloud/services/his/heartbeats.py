@@ -200,11 +200,20 @@ class Heartbeats:
                     "tagsGeneration": row["tags"]["generation"],
                     "privateLinkScopeResourceId": properties.get("privateLinkScopeResourceId"),
                 },
-                "generations": {"assignments": 0, "extensions": 0, "config": CONFIG_GENERATION},
+                "generations": {
+                    "assignments": self._assignments(properties["vmId"]),
+                    "extensions": 0,
+                    "config": CONFIG_GENERATION,
+                },
                 "identity": {"action": self._identities.asked(properties["vmId"])},
                 "agentUpgrade": self._upgrade(properties, said.agent_version),
             }
         )
+
+    def _assignments(self, vm_id: str) -> int:
+        """The generation that a pull would be answered with; what the agent has may be older."""
+        row = self._store.get("pulls", vm_id.lower())
+        return int(row.document["generation"]) if row is not None else 0
 
     def _upgrade(self, properties: Document, current: str) -> Document | None:
         """The version that the machine is to go to: a person's wish, or the latest where that is on."""
