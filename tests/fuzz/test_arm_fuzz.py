@@ -16,13 +16,13 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from tests.support.packages import package
 
 from arcbed_cloud.services.extensions import Gallery
-from tests.support.packages import package
 
 VM_ID = "9a0d1c9e-2f10-4d53-9d5e-000000000001"
 #: Operations of the table, each of which must be reached.
-OPERATIONS = 100
+OPERATIONS = 105
 ASSIGNMENT = "5c1b2e3d-0000-4000-8000-000000000001"
 CUSTOM_ROLE = "5c1b2e3d-0000-4000-8000-000000000002"
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
@@ -45,6 +45,7 @@ EXISTING = {
     "policyDefinitionName": "d1",
     "policySetDefinitionName": "s1",
     "policyAssignmentName": "p1",
+    "policyExemptionName": "e1",
     "policyStatesResource": "latest",
     "remediationName": "r1",
 }
@@ -107,6 +108,12 @@ GOOD_BODIES: dict[str, dict[str, Any]] = {
         },
     },
     "PolicyAssignments_Update": {"location": "westeurope"},
+    "PolicyExemptions_CreateOrUpdate": {
+        "properties": {
+            "policyAssignmentId": "@GROUP@/providers/Microsoft.Authorization/policyAssignments/p1",
+            "exemptionCategory": "Waiver",
+        }
+    },
     "Remediations_CreateOrUpdateAtResourceGroup": {
         "properties": {"policyAssignmentId": "@GROUP@/providers/Microsoft.Authorization/policyAssignments/p1"}
     },
@@ -166,9 +173,11 @@ class Target:
             (base, "Authorization/policyDefinitions/d1", "PolicyDefinitions_CreateOrUpdate"),
             (base, "Authorization/policySetDefinitions/s1", "PolicySetDefinitions_CreateOrUpdate"),
             (group, "Authorization/policyAssignments/p1", "PolicyAssignments_Create"),
+            (group, "Authorization/policyExemptions/e1", "PolicyExemptions_CreateOrUpdate"),
             (group, "PolicyInsights/remediations/r1", "Remediations_CreateOrUpdateAtResourceGroup"),
         ):
             version = "2021-10-01" if "Insights" in path else "2024-05-01"
+            version = "2022-07-01-preview" if "Exemptions" in path else version
             self.client.put(
                 f"{scope}/providers/Microsoft.{path}?api-version={version}",
                 json=self._filled(GOOD_BODIES[operation]),

@@ -30,6 +30,7 @@ VERSIONS = {
     "policyAssignments": "2024-05-01",
     "policyDefinitions": "2024-05-01",
     "policySetDefinitions": "2024-05-01",
+    "policyExemptions": "2020-07-01-preview",
     "policyStates": "2019-10-01",
     "asyncOperationResults": "2019-10-01",
     "remediations": "2021-10-01",

@@ -9,6 +9,7 @@ from arcbed_cloud.providers.policy import manifest
 from arcbed_cloud.providers.policy.assignments import PolicyAssignments
 from arcbed_cloud.providers.policy.definitions import Definitions
 from arcbed_cloud.providers.policy.evaluation import Evaluator
+from arcbed_cloud.providers.policy.exemptions import Exemptions
 from arcbed_cloud.providers.policy.insights import PolicyStates
 from arcbed_cloud.providers.policy.library import Library
 from arcbed_cloud.providers.policy.records import Records
@@ -53,6 +54,7 @@ class Policy:
             manifest.definitions(Definitions(context, library, initiative=False)),
             manifest.initiatives(Definitions(context, library, initiative=True)),
             manifest.assignments(PolicyAssignments(context, library, self.evaluator)),
+            manifest.exemptions(Exemptions(context, library)),
             *manifest.states(PolicyStates(context, self.records, self.schedule)),
             manifest.remediations(Remediations(context, library, self.evaluator, self.remediator)),
         ]

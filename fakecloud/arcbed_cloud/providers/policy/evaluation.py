@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from arcbed_cloud.arm import times
 from arcbed_cloud.arm.context import ProviderContext
 from arcbed_cloud.arm.errors import ArmError
 from arcbed_cloud.providers.guestconfiguration import GuestAssignments
@@ -25,7 +26,7 @@ from arcbed_cloud.providers.policy.deployment import Deployer
 from arcbed_cloud.providers.policy.expressions import ExpressionError, Function, evaluate
 from arcbed_cloud.providers.policy.functions import PLAIN, text
 from arcbed_cloud.providers.policy.library import Library, Member, reader
-from arcbed_cloud.providers.policy.states import COMPLIANT, ERROR, NON_COMPLIANT, States
+from arcbed_cloud.providers.policy.states import COMPLIANT, ERROR, EXEMPT, NON_COMPLIANT, States
 from arcbed_cloud.store.contract import Document, Row, Unit
 
 MACHINES = "microsoft.hybridcompute/machines"
@@ -62,6 +63,7 @@ class Evaluator:
         self, context: ProviderContext, library: Library, states: States, guests: GuestAssignments
     ) -> None:
         self._store = context.plane.store
+        self._clock = context.plane.clock
         self._tenant = context.directory
         self._library = library
         self._states = states
@@ -119,6 +121,10 @@ class Evaluator:
             return
         before = self._states.get(machine.key, member) or _EMPTY
         kept = {name: before[name] for name in _EMPTY}
+        if self._library.exempt(machine.key, member, times.iso7(self._clock.now())):
+            found = {**kept, "effect": verdict.effect, "complianceState": EXEMPT}
+            self._states.write(unit, machine, member, found)
+            return
         if verdict.name is not None and verdict.effect in _IF_NOT_EXISTS:
             verdict = self._guest(unit, machine, member, verdict, kept, occasion)
         found = {**kept, "effect": verdict.effect, "complianceState": verdict.state}

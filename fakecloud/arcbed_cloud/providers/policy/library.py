@@ -20,6 +20,7 @@ from arcbed_cloud.store.contract import Document, Row, Store
 DEFINITIONS = catalogue.DEFINITIONS.lower()
 SETS = catalogue.SETS.lower()
 ASSIGNMENTS = "microsoft.authorization/policyassignments"
+EXEMPTIONS = "microsoft.authorization/policyexemptions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,20 @@ class Library:
     def covering(self, machine_key: str) -> list[Row]:
         """The assignments whose scope holds a machine (its id in lower case), less their ``notScopes``."""
         return [row for row in self.assignments() if covers(row.document, machine_key)]
+
+    def exempt(self, resource_key: str, member: Member, now: str) -> bool:
+        """Does an exemption take a resource (its id in lower case) out of a definition's reach at `now`?"""
+        for row in self._store.rows("resources", kind=EXEMPTIONS):
+            properties = row.document["properties"]
+            references = [name.lower() for name in properties["policyDefinitionReferenceIds"]]
+            if (
+                properties["policyAssignmentId"].lower() == member.assignment["id"].lower()
+                and _below(resource_key, row.scope)
+                and (not references or member.reference.lower() in references)
+                and not ("expiresOn" in properties and properties["expiresOn"] <= now)
+            ):
+                return True
+        return False
 
     def members(self, assignment: Document) -> Iterator[Member]:
         """What an assignment applies; a definition that has gone meanwhile is left out."""

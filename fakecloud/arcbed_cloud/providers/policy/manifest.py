@@ -8,6 +8,7 @@ from arcbed_cloud.arm.table import On, ResourceType, Scope, Verb
 from arcbed_cloud.providers.policy import schemas
 from arcbed_cloud.providers.policy.assignments import PolicyAssignments
 from arcbed_cloud.providers.policy.definitions import Definitions
+from arcbed_cloud.providers.policy.exemptions import Exemptions
 from arcbed_cloud.providers.policy.insights import NAMESPACE, PolicyStates
 from arcbed_cloud.providers.policy.remediations import Remediations
 
@@ -36,6 +37,7 @@ ASSIGNMENT_VERSIONS = [
     "2019-09-01",
     "2019-06-01",
 ]
+EXEMPTION_VERSIONS = ["2022-07-01-preview", "2020-07-01-preview"]
 STATE_VERSIONS = ["2024-10-01", "2019-10-01"]
 REMEDIATION_VERSIONS = ["2024-10-01", "2021-10-01", "2019-07-01"]
 
@@ -138,6 +140,44 @@ def assignments(handlers: PolicyAssignments) -> ResourceType:
                 **one,
             ),
             _verb("PolicyAssignments_Delete", "DELETE", handlers.delete, (200, 204), **one),
+        ),
+    )
+
+
+def exemptions(handlers: Exemptions) -> ResourceType:
+    """PolicyExemptions_*."""
+    one = {"answer": "PolicyExemption"}
+    listed: dict[str, Any] = {"answer": "PolicyExemptionListResult", "parameters": ("$filter", "$top")}
+    return ResourceType(
+        namespace=AUTHORIZATION,
+        path="policyExemptions",
+        scope=Scope.ANY,
+        api_versions=EXEMPTION_VERSIONS,
+        name_pattern=r"[^<>*%&:?.+/\\]{1,128}",
+        name_parameter="policyExemptionName",
+        schemas=schemas.EXEMPTIONS,
+        verbs=(
+            _verb(
+                "PolicyExemptions_List", "GET", handlers.list_all, (200,), on=On.SUBSCRIPTION_LIST, **listed
+            ),
+            _verb(
+                "PolicyExemptions_ListForResourceGroup",
+                "GET",
+                handlers.list_all,
+                (200,),
+                on=On.GROUP_LIST,
+                **listed,
+            ),
+            _verb("PolicyExemptions_Get", "GET", handlers.get, (200,), **one),
+            _verb(
+                "PolicyExemptions_CreateOrUpdate",
+                "PUT",
+                handlers.put,
+                (200, 201),
+                body="PolicyExemptionParameters",
+                **one,
+            ),
+            _verb("PolicyExemptions_Delete", "DELETE", handlers.delete, (200, 204)),
         ),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import orjson
@@ -19,7 +19,7 @@ from arcbed_cloud.arm import times
 from arcbed_cloud.plane import Plane
 from arcbed_cloud.providers.guestconfiguration import KIND as GUESTS
 from arcbed_cloud.providers.policy.evaluation import MACHINES, Evaluator, Occasion
-from arcbed_cloud.providers.policy.library import ASSIGNMENTS, DEFINITIONS, SETS, Library, covers
+from arcbed_cloud.providers.policy.library import ASSIGNMENTS, DEFINITIONS, EXEMPTIONS, SETS, Library, covers
 from arcbed_cloud.store.contract import Change, Document, Row, Unit
 
 AFTER_ASSIGNMENT = timedelta(minutes=5)
@@ -55,6 +55,8 @@ class Schedule:
             self._watch_assignment(assignment)
         for machine in self._store.rows("resources", kind=MACHINES):
             self._watch_machine(machine, created=True)
+        for exemption in self._store.rows("resources", kind=EXEMPTIONS):
+            self._watch_exemption(exemption.key, exemption)
         for guest in self._store.rows("resources", kind=GUESTS):
             self._watch_guest(guest.key)
 
@@ -120,6 +122,8 @@ class Schedule:
             self._watch_machine(change.row)
         elif f"/providers/{GUESTS}/" in change.key:
             self._watch_guest(change.key)
+        elif f"/providers/{EXEMPTIONS}/" in change.key:
+            self._watch_exemption(change.key, change.row)
         elif kind == ASSIGNMENTS and change.row is not None:
             self._watch_assignment(change.row)
         elif kind == _MARKS or f"/{DEFINITIONS}/" in change.key or f"/{SETS}/" in change.key:
@@ -195,6 +199,17 @@ class Schedule:
             for assignment in self._library.covering(key):
                 await self._evaluate(assignment, [machine], Occasion.CHANGE)
 
+    # -- exemptions ----------------------------------------------------------------------------------------
+
+    def _watch_exemption(self, key: str, row: Row | None) -> None:
+        """What an exemption covers is looked at when it comes, goes, or expires."""
+        scope, timer = key.rpartition(f"/providers/{EXEMPTIONS}/")[0], f"policy/exemption/{key}"
+        until = row.document["properties"].get("expiresOn") if row is not None else None
+        self._clock.cancel(timer)
+        if until is not None and times.read(until) > self._clock.now():
+            self._clock.call_at(times.read(until), timer, lambda: self.scan(scope))
+        self._spawn(f"policy/exempted/{key}", lambda: self.scan(scope))
+
     # -- guest assignments ---------------------------------------------------------------------------------
 
     def _watch_guest(self, key: str) -> None:
@@ -206,23 +221,27 @@ class Schedule:
             self._reported[machine].add(name)
             return
         self._reported[machine] = {name}
-        hold = self._clock.task(f"policy/report/{machine}")
+        self._spawn(f"policy/report/{machine}", lambda: self._report(machine))
+
+    def _spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run work in a task that holds time from this instant on."""
+        hold = self._clock.task(name)
 
         async def held() -> None:
             async with hold:
-                names = frozenset(self._reported.pop(machine, ()))
-                await self._report(machine, names)
+                await work()
 
         task = asyncio.get_running_loop().create_task(held())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _report(self, key: str, names: Iterable[str]) -> None:
+    async def _report(self, key: str) -> None:
+        names = frozenset(self._reported.pop(key, ()))
         async with self._store.unit() as unit:
             machine = self._store.get("resources", key)
             if machine is not None:
                 for assignment in self._library.covering(key):
-                    self._evaluator.report(unit, machine, assignment.document, frozenset(names))
+                    self._evaluator.report(unit, machine, assignment.document, names)
 
 
 def fingerprint(machine: Document) -> str:

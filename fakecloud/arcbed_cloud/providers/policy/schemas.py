@@ -101,6 +101,20 @@ ASSIGNMENTS = {
         "properties": {"location": _STRING, "identity": _OBJECT, "properties": _OBJECT},
     },
 }
+EXEMPTIONS = {
+    **_resource("PolicyExemption", "policyAssignmentId", "exemptionCategory"),
+    **_body(
+        "PolicyExemptionParameters",
+        {
+            "policyAssignmentId": _STRING,
+            "policyDefinitionReferenceIds": {"type": "array", "items": _STRING},
+            "exemptionCategory": {"type": "string", "enum": ["Waiver", "Mitigated"]},
+            "expiresOn": {"type": "string", "format": "date-time"},
+            "displayName": _STRING,
+        },
+        ["policyAssignmentId", "exemptionCategory"],
+    ),
+}
 _QUERY = {
     "type": "object",
     "required": ["@odata.context", "@odata.count", "value"],

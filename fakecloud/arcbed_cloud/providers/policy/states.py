@@ -20,6 +20,7 @@ KIND = "policystates"
 COMPLIANT = "Compliant"
 NON_COMPLIANT = "NonCompliant"
 ERROR = "Error"
+EXEMPT = "Exempt"
 _HISTORY = 50
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from arcbed_cloud.store.contract import Document
 
-_WORST = ("NonCompliant", "Error", "Compliant")
+_WORST = ("NonCompliant", "Error", "Compliant", "Exempt")
 
 
 def summary(records: Sequence[Document], uri: str) -> Document:
