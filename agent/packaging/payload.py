@@ -23,11 +23,12 @@ ROOT = HERE.parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 #: Debian architecture to uv's name of the platform; glibc 2.34 is that of RHEL 9, Debian 12 and Ubuntu 22.04.
 PLATFORMS = {"amd64": "x86_64-manylinux_2_34", "arm64": "aarch64-manylinux_2_34"}
-UNITS = ("himdsd.service", "gcad.service")
-#: Folders of programs below the root; the policy agent has one of its own.
+UNITS = ("himdsd.service", "gcad.service", "extd.service")
+#: Folders of programs below the root; policy agent and extension manager have their own.
 PROGRAMS = {
     "opt/azcmagent/bin": ("azcmagent", "himds"),
     "opt/GC_Service/GC": ("gc_linux_service", "gc_worker"),
+    "opt/GC_Ext/GC": ("gc_linux_service",),
 }
 #: Mode file of the policy agent, as seen on machines of Azure Arc.
 GC_CONFIG = {

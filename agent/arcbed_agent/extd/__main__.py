@@ -19,10 +19,13 @@ from arcbed_agent.gcad.logs import ARCHIVES, PolicyFormatter, by
 from arcbed_agent.host.layout import Layout
 from arcbed_agent.logging import Redactor, open_log
 
-USAGE = """Usage: gc_linux_service
+USAGE = """Usage: gc_linux_service [--end-handlers]
 
-The extension manager: installs VM extensions as Azure wants them and reports how that went. It takes no
-options; settings are those of `azcmagent config`, and all paths are below $ARC_ROOT.
+The extension manager: installs VM extensions as Azure wants them and reports how that went. Settings are
+those of `azcmagent config`, and all paths are below $ARC_ROOT.
+
+Options:
+  --end-handlers   end what extensions have started, and leave; the service must be stopped
 """
 
 
@@ -46,7 +49,8 @@ async def _serve(
 
 def main() -> None:
     """Run until SIGTERM. Leaves with the number of the error that kept it from starting."""
-    if sys.argv[1:]:
+    ending = sys.argv[1:] == ["--end-handlers"]
+    if sys.argv[1:] and not ending:
         asked = sys.argv[1:] in (["--help"], ["-h"])
         print(USAGE, end="", file=sys.stdout if asked else sys.stderr)
         sys.exit(0 if asked else 101)
@@ -61,16 +65,30 @@ def main() -> None:
     try:
         try:
             config = LocalConfig.load(layout)
-            clock = open_clock(config.values, "extd")
+            clock = SystemClock() if ending else open_clock(config.values, "extd")
         finally:
             formatter = PolicyFormatter(clock, redactor)
             log.addHandler(open_log(layout["gc_ext_log"], clock, formatter=formatter, archives=ARCHIVES))
-        asyncio.run(_run(layout, clock, config, redactor))
+        asyncio.run(end_handlers(layout, config) if ending else _run(layout, clock, config, redactor))
     except (AgentError, OSError) as error:
         refused = error if isinstance(error, AgentError) else AgentError(5, str(error))
         log.critical("%s", refused, extra=by(MANAGER))
         print(refused, file=sys.stderr)
         sys.exit(refused.number)
+
+
+async def end_handlers(layout: Layout, config: LocalConfig) -> None:
+    """End what extensions have started on this machine; extd must not be running.
+
+    Raises:
+        AgentError: 6, it is.
+    """
+    extd = Extd(layout=layout, clock=SystemClock(), config=config)
+    await extd.open()
+    try:
+        await extd.end_handlers()
+    finally:
+        await extd.stop()
 
 
 async def _run(

@@ -135,20 +135,33 @@ class Extd:
         Raises:
             AgentError: 6, another extd runs or a folder cannot be used.
         """
+        operator = await self.open()
+        try:
+            self._follow()
+            await self.ipc.start()
+        except OSError as error:
+            await self.stop()
+            raise AgentError(6, f"extd cannot start: {error}") from error
+        loops = (self.pulls, operator, self.outbox)
+        self._tasks = [asyncio.get_running_loop().create_task(loop.run()) for loop in loops]
+        self.log.info("Extension manager %s has started", AGENT_VERSION, extra=by(MANAGER))
+
+    async def open(self) -> Operator:
+        """Take the store and find out how handlers are run here, without beginning to work.
+
+        Raises:
+            AgentError: 6, another extd runs or a folder cannot be used.
+        """
         self._take()
         try:
             self.store.load()
             await asyncio.to_thread(self.vault.open, self.clock.now())
             self._conceal()
             self._operator = await self._make_operator()
-            self._follow()
-            await self.ipc.start()
         except OSError as error:
             await self.stop()
             raise AgentError(6, f"extd cannot start: {error}") from error
-        loops = (self.pulls, self._operator, self.outbox)
-        self._tasks = [asyncio.get_running_loop().create_task(loop.run()) for loop in loops]
-        self.log.info("Extension manager %s has started", AGENT_VERSION, extra=by(MANAGER))
+        return self._operator
 
     async def _make_operator(self) -> Operator:
         config = self.uplink.config

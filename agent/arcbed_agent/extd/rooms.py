@@ -96,7 +96,15 @@ class Machine:
 
     async def leave(self, handler: str) -> None:
         """End what is left in its group."""
-        await self._governor.end(handler)
+        await end_group(self._governor, handler)
+
+
+async def end_group(governor: Governor, handler: str) -> None:
+    """End what a handler has left running, also what an earlier start of this daemon began."""
+    if governor.usage(handler) is None:
+        taken_over = await governor.launch(["/bin/true"], name=handler, limit=Limit(None))
+        await taken_over.wait()
+    await governor.end(handler)
 
 
 class Closed:
@@ -156,7 +164,7 @@ class Namespaces:
         if keeper:
             with suppress(ProcessLookupError):
                 os.killpg(keeper, signal.SIGKILL)
-        await self._governor.end(handler)
+        await end_group(self._governor, handler)
         self._file(handler).unlink(missing_ok=True)
 
     def _file(self, handler: str) -> Path:

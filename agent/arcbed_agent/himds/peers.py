@@ -18,31 +18,37 @@ from arcbed_agent.host.layout import Layout
 #: Real seconds for an answer.
 PATIENCE: Final = 20.0
 
-#: One word: ``reload`` (configuration or connection changed) or ``pull`` (the service has news).
+#: One word: ``reload`` (configuration or connection changed), ``pull`` or ``pull extensions`` (news).
 Tell = Callable[[str], Awaitable[None]]
 
 
 class Peers:
-    """The guest configuration agent of this machine.
+    """The guest configuration agent and the extension manager of this machine.
 
     Args:
-        layout: where its socket is.
-        log: where it is noted that it does not answer.
+        layout: where their sockets are.
+        log: where it is noted that one does not answer.
     """
 
     def __init__(self, layout: Layout, log: logging.Logger) -> None:
-        self._socket = layout["gcad_socket"]
+        self._sockets = {"gcad": layout["gcad_socket"], "extd": layout["extd_socket"]}
         self._log = log
 
     async def __call__(self, word: str) -> None:
-        """Say `word` and return when it has been acted on."""
-        if not self._socket.exists():
+        """Say `word` to whom it concerns, and return when it has been acted on."""
+        method, _, kind = word.partition(" ")
+        concerned = {"reload": ("gcad", "extd"), "pull": ("extd",) if kind else ("gcad",)}
+        await asyncio.gather(*(self._tell(name, method) for name in concerned.get(method, ())))
+
+    async def _tell(self, name: str, word: str) -> None:
+        path = self._sockets[name]
+        if not path.exists():
             return
         try:
             async with asyncio.timeout(PATIENCE):
-                await _say(self._socket, word)
+                await _say(path, word)
         except (OSError, TimeoutError, ValueError) as error:
-            self._log.debug("gcad was not told to %s: %s", word, error)
+            self._log.debug("%s was not told to %s: %s", name, word, error)
 
 
 async def _say(path: Path, word: str) -> None:

@@ -125,7 +125,7 @@ class Pulse:
             self._schedule(self._period() * self._spread())
             return
         async with self._busy:
-            before = self._state.value.generations.get("assignments")
+            before = dict(self._state.value.generations)
             try:
                 answer = await self._heartbeat.send(config)
             except (CloudError, UnreachableError, AgentError) as error:
@@ -136,8 +136,9 @@ class Pulse:
                 self._schedule(self._after_failure(error))
                 return
             self._after_success(answer)
-            if before is not None and self._state.value.generations.get("assignments") != before:
-                await self._tell("pull")
+            for kind, word in (("assignments", "pull"), ("extensions", "pull extensions")):
+                if kind in before and self._state.value.generations.get(kind) != before[kind]:
+                    await self._tell(word)
             identity = answer.get("identity")
             action = str(identity.get("action", "")) if isinstance(identity, dict) else ""
             if await self._renewal.consider(config, action):

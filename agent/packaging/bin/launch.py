@@ -10,6 +10,8 @@ if program == "himds":
     from arcbed_agent.himds.__main__ import main
 elif program == "gc_linux_service":
     from arcbed_agent.gcad.__main__ import main
+elif program == "extd":
+    from arcbed_agent.extd.__main__ import main
 elif program == "gc_worker":
     from arcbed_agent.gcad.worker import main
 else:

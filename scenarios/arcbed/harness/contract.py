@@ -193,10 +193,10 @@ class MachineHost(Protocol):
         """Start the machine without waiting for an agent, which it may lack."""
 
     async def start_agent(self) -> None:
-        """Start himds and gcad where they do not run, and return when they are ready."""
+        """Start himds, gcad and extd where they do not run, and return when they are ready."""
 
     async def stop_agent(self) -> None:
-        """Stop gcad and himds, as ``systemctl stop gcad himdsd`` does."""
+        """Stop all three, as ``systemctl stop extd gcad himdsd`` does."""
 
     async def kill_agent(self) -> None:
         """End himds as ``kill -9`` does."""
@@ -209,6 +209,15 @@ class MachineHost(Protocol):
 
     async def kill_policy_agent(self) -> None:
         """End gcad as ``kill -9`` does."""
+
+    async def start_extension_manager(self) -> None:
+        """Start extd and return when it is ready."""
+
+    async def stop_extension_manager(self) -> None:
+        """Stop extd, as ``systemctl stop extd`` does; what extensions have started runs on."""
+
+    async def kill_extension_manager(self) -> None:
+        """End extd as ``kill -9`` does."""
 
     async def run(
         self,

@@ -109,6 +109,18 @@ class Machine:
         """End gcad as ``kill -9`` does."""
         await self.host.kill_policy_agent()
 
+    async def start_extension_manager(self) -> None:
+        """Start extd."""
+        await self.host.start_extension_manager()
+
+    async def stop_extension_manager(self) -> None:
+        """Stop extd; himds goes on, and so does what extensions have started."""
+        await self.host.stop_extension_manager()
+
+    async def kill_extension_manager(self) -> None:
+        """End extd as ``kill -9`` does."""
+        await self.host.kill_extension_manager()
+
     async def remove(self) -> None:
         """Stop everything on the machine."""
         await self.host.remove()

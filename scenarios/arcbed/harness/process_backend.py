@@ -23,6 +23,8 @@ from arcbed_agent.errors import AgentError
 from arcbed_agent.himds.client import HimdsClient
 from arcbed_agent.host.layout import Layout
 
+#: The script of extd; systemd calls it gc_linux_service, as it calls gcad.
+EXTENSION_MANAGER = "gc_extension_service"
 #: What a story may need and does not find among processes, with the reason.
 LACKS: Mapping[str, str] = {
     "network": "the processes of a bed share this computer's network, which a bed must leave alone",
@@ -122,7 +124,7 @@ class ProcessCloud:
 
 
 class ProcessMachine:
-    """himds, gcad and azcmagent as child processes below a root folder."""
+    """himds, gcad, extd and azcmagent as child processes below a root folder."""
 
     def __init__(self, name: str, root: Path, variables: Mapping[str, str]) -> None:
         self.name = name
@@ -134,6 +136,8 @@ class ProcessMachine:
         self._himds = Daemon(name, "himds", root.with_suffix(".out"), self._env, self._listens)
         log = root.with_suffix(".gcad.out")
         self._gcad = Daemon(name, "gc_linux_service", log, self._env, self._evaluates)
+        log = root.with_suffix(".extd.out")
+        self._extd = Daemon(name, EXTENSION_MANAGER, log, self._env, self._manages)
 
     def _env(self) -> dict[str, str]:
         return environment(ARC_ROOT=str(self.root), **self.variables)
@@ -165,8 +169,8 @@ class ProcessMachine:
         """A folder is up as soon as it is there."""
 
     async def start_agent(self) -> None:
-        """Start himds and gcad where they do not run, and return when both answer on their sockets."""
-        await asyncio.gather(self._himds.start(), self._gcad.start())
+        """Start himds, gcad and extd where they do not run, and return when all answer on their sockets."""
+        await asyncio.gather(self._himds.start(), self._gcad.start(), self._extd.start())
 
     async def _listens(self) -> bool:
         try:
@@ -179,8 +183,12 @@ class ProcessMachine:
     async def _evaluates(self) -> bool:
         return self.layout["gcad_socket"].exists()
 
+    async def _manages(self) -> bool:
+        return self.layout["extd_socket"].exists()
+
     async def stop_agent(self) -> None:
-        """Stop gcad and himds, as ``systemctl stop gcad himdsd`` does."""
+        """Stop all three, as ``systemctl stop extd gcad himdsd`` does."""
+        await self._extd.stop()
         await self._gcad.stop()
         await self._himds.stop()
 
@@ -199,6 +207,23 @@ class ProcessMachine:
     async def kill_policy_agent(self) -> None:
         """End gcad as ``kill -9`` does."""
         await self._gcad.kill()
+
+    async def start_extension_manager(self) -> None:
+        """Start extd and return when it answers on its socket."""
+        await self._extd.start()
+
+    async def stop_extension_manager(self) -> None:
+        """Stop extd, as ``systemctl stop extd`` does."""
+        await self._extd.stop()
+
+    async def kill_extension_manager(self) -> None:
+        """End extd as ``kill -9`` does."""
+        await self._extd.kill()
+
+    async def _end_handlers(self) -> None:
+        """What extensions have started would outlive the bed."""
+        if any((self.layout["extension_state"] / "handlers").glob("*.json")):
+            await self.run(EXTENSION_MANAGER, ["--end-handlers"], limit=60)
 
     async def run(
         self,
@@ -245,6 +270,7 @@ class ProcessMachine:
     async def remove(self) -> None:
         """Stop everything on it; its files stay until the bed is gone."""
         await self.stop_agent()
+        await self._end_handlers()
         if self.line is not None:
             await self.line.stop()
 
@@ -256,12 +282,15 @@ class ProcessMachine:
         """
         self._himds.check()
         self._gcad.check()
+        self._extd.check()
 
     def logs(self) -> Mapping[str, str]:
         """The agent's logs and what its daemons printed."""
         layout = self.layout
-        written = [layout[key] for key in ("himds_log", "cli_log", "gc_agent_log", "gc_worker_log")]
-        printed = {"himds.out": self._himds.log, "gcad.out": self._gcad.log}
+        written = [
+            layout[key] for key in ("himds_log", "cli_log", "gc_agent_log", "gc_worker_log", "gc_ext_log")
+        ]
+        printed = {"himds.out": self._himds.log, "gcad.out": self._gcad.log, "extd.out": self._extd.log}
         return _texts(printed | {path.name: path for path in written})
 
 

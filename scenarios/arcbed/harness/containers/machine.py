@@ -23,6 +23,8 @@ READY_SECONDS = 60.0
 UNIT = "himdsd"
 POLICY_UNIT = "gcad"
 POLICY_SOCKET = f"/{LINUX['gcad_socket']}"
+EXTENSION_UNIT = "extd"
+EXTENSION_SOCKET = f"/{LINUX['extd_socket']}"
 CLOCK_TOKEN_FILE = "etc/arcbed/clock.token"
 CA_FILE = "usr/local/share/ca-certificates/arcbed.crt"
 PORT = 40342
@@ -114,10 +116,11 @@ class DockerMachine:
             )
         self.endpoint = f"http://localhost:{PORT}"
         await self.start_policy_agent()
+        await self.start_extension_manager()
 
     async def stop_agent(self) -> None:
-        """Stop gcad and himds: ``systemctl stop gcad himdsd``."""
-        await self._script(f"systemctl stop {POLICY_UNIT} {UNIT}")
+        """Stop all three: ``systemctl stop extd gcad himdsd``."""
+        await self._script(f"systemctl stop {EXTENSION_UNIT} {POLICY_UNIT} {UNIT}")
 
     async def kill_agent(self) -> None:
         """End himds as ``kill -9`` does, and keep its service from starting it again."""
@@ -129,15 +132,18 @@ class DockerMachine:
         Raises:
             NotReadyError: it does not come up.
         """
-        await self._script(f"systemctl start {POLICY_UNIT}")
+        await self._start_unit(POLICY_UNIT, POLICY_SOCKET)
+
+    async def _start_unit(self, unit: str, path: str) -> None:
+        await self._script(f"systemctl start {unit}")
 
         async def there() -> bool | None:
             self.check()
-            asked = await self._execute(["test", "-S", POLICY_SOCKET], limit=10)
+            asked = await self._execute(["test", "-S", path], limit=10)
             return asked.exit_code == 0 or None
 
         if await clock.until(there, limit=READY_SECONDS, every=0.1) is None:
-            raise NotReadyError(f"gcad on {self.name} was not ready within {READY_SECONDS:g} s")
+            raise NotReadyError(f"{unit} on {self.name} was not ready within {READY_SECONDS:g} s")
 
     async def stop_policy_agent(self) -> None:
         """Stop gcad: ``systemctl stop gcad``."""
@@ -146,6 +152,22 @@ class DockerMachine:
     async def kill_policy_agent(self) -> None:
         """End gcad as ``kill -9`` does, and keep its service from starting it again."""
         await self._script(KILL.format(POLICY_UNIT))
+
+    async def start_extension_manager(self) -> None:
+        """Start extd, and return when its socket is there.
+
+        Raises:
+            NotReadyError: it does not come up.
+        """
+        await self._start_unit(EXTENSION_UNIT, EXTENSION_SOCKET)
+
+    async def stop_extension_manager(self) -> None:
+        """Stop extd: ``systemctl stop extd``."""
+        await self._script(f"systemctl stop {EXTENSION_UNIT}")
+
+    async def kill_extension_manager(self) -> None:
+        """End extd as ``kill -9`` does, and keep its service from starting it again."""
+        await self._script(KILL.format(EXTENSION_UNIT))
 
     async def _script(self, line: str) -> None:
         await self._engine.do(shell.script, self._engine, self.container, [line])
@@ -199,7 +221,7 @@ class DockerMachine:
     def logs(self) -> Mapping[str, str]:
         """The agent's logs and what the machine printed."""
         found = {"console.log": printed(self._engine, self.container)}
-        for key in ("himds_log", "cli_log", "gc_agent_log", "gc_worker_log"):
+        for key in ("himds_log", "cli_log", "gc_agent_log", "gc_worker_log", "gc_ext_log"):
             with suppress(OSError):
                 path = self.path(key)
                 found[path.name] = path.read_text(errors="replace")
