@@ -303,6 +303,14 @@ def test_resource_id_with_semicolons_and_spaces_is_split_at_the_last(run, tree):
     assert evaluation.compliance_status == "Compliant"
 
 
+def test_parameter_that_cannot_be_written_is_a_warning(run):
+    parameter = Parameter("[TestFile]0;Content", "half \ud83d")
+
+    evaluation = run(("TestFile", {"Path": "/a", "Content": "a"}), mode="Audit", parameters=[parameter])
+
+    assert "half a character" in evaluation.warnings[0]
+
+
 @pytest.mark.parametrize("name", ["[TestFile]9;Path", "[TestFile]0;Nothing", "nonsense", ";"])
 def test_parameter_that_names_nothing_is_a_warning(run, name):
     evaluation = run(

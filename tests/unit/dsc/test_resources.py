@@ -6,16 +6,23 @@ The machine is a folder; accounts, packages and units are changed for real in th
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 import tarfile
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from arcbed_agent.gcad.dsc.families.modes import changed_mode, symbolic
 from arcbed_agent.gcad.dsc.host import LinuxHost
+from arcbed_agent.gcad.dsc.mof import Instance
+from arcbed_agent.gcad.dsc.registry import resource
+from arcbed_agent.gcad.dsc.resource import ResourceFault
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def details(result):
@@ -669,3 +676,79 @@ def test_test_file_says_what_is_wrong_and_what_is_right(audit, tree):
     assert details(audit("TestFile", Path="/none", Content="x")) == ["FileNotExists"]
     assert details(audit("TestFile", Path="/a", Content="y")) == ["ContentMismatch"]
     assert details(audit("TestFile", Path="/a", Content="x")) == ["Compliant"]
+
+
+# -- what must not go wrong --------------------------------------------------------------------------------
+
+
+def test_pipe_is_neither_read_nor_taken_for_a_file(audit, tree):
+    os.mkfifo(tree.path("/pipe"))
+
+    assert details(audit("nxFile", DestinationPath="/pipe", Contents="x")) == ["Type"]
+    assert details(audit("nxFileLine", FilePath="/pipe", ContainsLine="x")) == ["FileNotFound"]
+    assert details(audit("TestFile", Path="/pipe", Content="x")) == ["FileNotExists"]
+
+
+def test_root_of_the_machine_is_never_removed(apply, tree):
+    result = apply("nxFile", DestinationPath="/", Type="Directory", Ensure="Absent", Force=True)
+
+    assert details(result)[-1] in {"SetFailed", "ChangeRefused"}
+    assert tree.path("/etc/passwd").exists()
+
+
+@pytest.mark.parametrize("name", ["-R", "--root=/", "a b", "a:b", "", "a\nb"])
+def test_name_that_no_account_can_have_is_a_reason(audit, name):
+    assert details(audit("nxUser", UserName=name)) == ["InvalidProperty"]
+    assert details(audit("nxGroup", GroupName=name)) == ["InvalidProperty"]
+
+
+def test_file_that_is_not_utf8_can_still_be_reported(audit, tree):
+    tree.path("/a").write_bytes(b"\xff\xfe latin")
+
+    for result in (
+        audit("TestFile", Path="/a", Content="x"),
+        audit("nxFile", DestinationPath="/a", Contents="x"),
+    ):
+        json.dumps(result.properties, ensure_ascii=False).encode()
+        "".join(reason.phrase for reason in result.reasons).encode()
+
+
+def test_large_text_is_cut_in_the_report(audit, tree):
+    tree.file("/a", "x" * 100_000)
+
+    assert len(audit("TestFile", Path="/a", Content="y").properties["Content"]) == 8192
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"Name": "new"}, ["apt-get", "install", "new"]),
+        ({"Name": "new", "Version": "1.2"}, ["apt-get", "install", "new=1.2"]),
+        ({"Name": "curl", "Ensure": "Absent"}, ["apt-get", "remove", "curl"]),
+        ({"Name": "new", "PackageManager": "zypper"}, ["zypper", "install", "new"]),
+        ({"Name": "new", "Arguments": "--no-install-recommends"}, ["apt-get", "install", "new"]),
+    ],
+)
+def test_package_manager_is_asked_for_what_is_missing(tree, properties, expected):
+    tree.package("curl")
+    host = tree.host().for_run(changes_allowed=True, now=NOW)
+    host.may_change_machine = lambda _what: None
+    found = resource(Instance("nxPackage", None, properties), host, Path("/"))
+
+    with pytest.raises(ResourceFault, match="no package manager"):
+        found.enforce()
+
+    first = tree.commands.ran[0]
+    assert [first[0], first[-2], first[-1]] == expected
+    assert set(properties.get("Arguments", "").split()) <= set(first)
+
+
+def test_package_is_installed_from_a_file(tree):
+    host = tree.host().for_run(changes_allowed=True, now=NOW)
+    host.may_change_machine = lambda _what: None
+    instance = Instance(
+        "MSFT_nxPackageResource", None, {"Name": "new", "FilePath": "/tmp/new.deb", "ReturnCode": 7}
+    )
+    tree.prints("dpkg", "--install", str(host.path("/tmp/new.deb")), out="", code=7)
+
+    resource(instance, host, Path("/")).enforce()

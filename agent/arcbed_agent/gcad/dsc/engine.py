@@ -16,7 +16,7 @@ from arcbed_agent.clock import SystemClock
 from arcbed_agent.gcad.dsc.commands import CommandTimeout
 from arcbed_agent.gcad.dsc.configuration import Configuration, ConfigurationError, load, resource_id
 from arcbed_agent.gcad.dsc.host import ChangeRefused, DscHost
-from arcbed_agent.gcad.dsc.mof import Instance, Reference, Value
+from arcbed_agent.gcad.dsc.mof import Instance, Reference
 from arcbed_agent.gcad.dsc.registry import Unsupported, resource
 from arcbed_agent.gcad.dsc.resource import Current, Resource, ResourceFault
 from arcbed_agent.gcad.dsc.results import (
@@ -32,6 +32,9 @@ from arcbed_agent.gcad.metaconfig import MetaConfig, read_metaconfig
 
 #: What a compliant resource says that gives no reason of its own.
 SUCCESS = Reason("DSC::RESOURCE::SUCCESS", "Operation successful.")
+
+#: Characters of a text that a report shows.
+SHOWN = 8192
 
 _ALWAYS_CORRECTS = frozenset({"applyandautocorrect", "deployandautocorrect"})
 _T = TypeVar("_T")
@@ -154,8 +157,7 @@ class _Run:
         try:
             return self._timed(name, "Resource", lambda: self._evaluated(instance, name, correct=correct))
         except Exception as problem:  # noqa: BLE001 - one resource never ends the run
-            reasons = [_fault(instance, problem)]
-            return ResourceResult(name, NON_COMPLIANT, _report(instance, Current(), reasons), reasons)
+            return _result(instance, NON_COMPLIANT, Current(), [_fault(instance, problem)])
 
     def _evaluated(self, instance: Instance, name: str, *, correct: bool) -> ResourceResult:
         found = resource(instance, self._host, self._folder)
@@ -171,7 +173,7 @@ class _Run:
         if compliant and not reasons:
             reasons = [SUCCESS]
         status = COMPLIANT if compliant else NON_COMPLIANT
-        return ResourceResult(name, status, _report(instance, current, reasons), reasons)
+        return _result(instance, status, current, reasons)
 
     def _set(self, found: Resource, name: str) -> Reason | None:
         try:
@@ -206,17 +208,28 @@ def _fault(instance: Instance, problem: Exception, word: str = "", detail: str =
     return Reason(f"{word}:{word}:{detail}", f"{type(problem).__name__}: {problem}")
 
 
-def _report(instance: Instance, current: Current, reasons: Sequence[Reason]) -> dict[str, Any]:
-    """What Get returns, in the names that reports use."""
-    report: dict[str, Any] = {name: _plain(instance.get(name)) for name in _OF_EVERY_RESOURCE}
+def _result(instance: Instance, status: str, current: Current, reasons: Sequence[Reason]) -> ResourceResult:
+    """As it is reported, with what Get returns in the names that reports use."""
+    told = [Reason(_clean(one.code), _clean(one.phrase)) for one in reasons]
+    report: dict[str, Any] = {name: instance.get(name) for name in _OF_EVERY_RESOURCE}
     report["PsDscRunAsCredential"] = None
     report["ResourceId"] = resource_id(instance)
     report |= current.properties
-    report["Reasons"] = [{"Code": reason.code, "Phrase": reason.phrase} for reason in reasons]
-    return report
+    report["Reasons"] = [{"Code": one.code, "Phrase": one.phrase} for one in told]
+    properties = {name: _plain(value) for name, value in report.items()}
+    return ResourceResult(resource_id(instance), status, properties, told)
 
 
-def _plain(value: Value) -> Any:
+def _clean(text: str) -> str:
+    """Text that fits a report: of limited length, and with nothing that UTF-8 cannot write."""
+    return text[:SHOWN].encode("utf-8", "replace").decode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, Reference):
         return value.alias
     if isinstance(value, list):

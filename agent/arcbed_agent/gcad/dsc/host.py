@@ -89,11 +89,11 @@ class LinuxHost:
         return self.root / os.path.normpath(name).lstrip("/")
 
     def text(self, name: str) -> str | None:
-        """The text of a file; None when it does not exist or is not one."""
-        try:
-            return self.path(name).read_text(encoding="utf-8", errors="surrogateescape")
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        """The text of a file; None when it does not exist or is not one: a pipe would never end."""
+        status = self.status(name)
+        if status is None or not stat.S_ISREG(status.st_mode):
             return None
+        return self.path(name).read_text(encoding="utf-8", errors="surrogateescape")
 
     def status(self, name: str) -> os.stat_result | None:
         """What `name` is, links followed; None when it does not exist."""

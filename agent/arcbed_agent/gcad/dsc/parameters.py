@@ -32,6 +32,9 @@ def apply(instances: Sequence[Instance], parameters: Sequence[Parameter]) -> tup
     result = [replace(instance, properties=dict(instance.properties)) for instance in instances]
     warnings = []
     for parameter in parameters:
+        if not _is_text(parameter.value):
+            warnings.append(f"parameter '{parameter.name}' holds half a character; ignored")
+            continue
         resource, semicolon, name = parameter.name.rpartition(";")
         matching = [one for one in result if _same(one.get("ResourceID"), resource)] if semicolon else []
         if name.casefold() == BASELINE_SETTINGS and not matching:
@@ -62,6 +65,11 @@ def write_into(document: Path, parameters: Sequence[Parameter]) -> list[str]:
     if changed != instances:
         write_durably(document, mof.write(changed), mode=0o644)
     return warnings
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written: half of a surrogate pair cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _same(value: Value, wanted: str) -> bool:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from arcbed_agent.gcad.dsc.accounts import SAFE_NAME
 from arcbed_agent.gcad.dsc.host import DscHost
 from arcbed_agent.gcad.dsc.mof import Instance, Value
 from arcbed_agent.gcad.dsc.results import Reason
@@ -180,6 +181,16 @@ class Resource:
     def wanted(self) -> bool:
         """`Ensure`: True for Present, the default."""
         return self.word("Ensure", ("Present", "Absent"), "Present") == "Present"
+
+    def safe(self, name: str) -> str:
+        """A name of an account or group that programs can be given.
+
+        Raises:
+            ResourceFault: it is none.
+        """
+        if not SAFE_NAME.fullmatch(name):
+            raise ResourceFault("InvalidProperty", f"'{name}' is not the name of an account or group.")
+        return name
 
     def command(self, *words: str, seconds: float = 600.0) -> None:
         """Run a program that changes the machine.

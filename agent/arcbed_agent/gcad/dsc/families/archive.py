@@ -8,7 +8,7 @@ from __future__ import annotations
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +16,8 @@ from typing import ClassVar
 from arcbed_agent.files import write_durably
 from arcbed_agent.gcad.dsc.resource import Current, Resource, ResourceFault
 
+#: How much an archive may hold, in bytes.
+_LIMIT = 1 << 30
 _METHODS = ("md5", "mtime", "ctime")
 
 
@@ -72,9 +74,11 @@ class Archive(Resource):
             try:
                 if zipfile.is_zipfile(source):
                     with zipfile.ZipFile(source) as archive:
+                        _check_size(info.file_size for info in archive.infolist())
                         archive.extractall(folder)  # noqa: S202 - zipfile keeps members below the folder
                 else:
                     with tarfile.open(source) as archive:
+                        _check_size(member.size for member in archive.getmembers())
                         archive.extractall(folder, filter="data")
             except FileNotFoundError as problem:
                 phrase = f"The archive '{self.text('SourcePath')}' was not found."
@@ -100,6 +104,11 @@ class Archive(Resource):
                     write_durably(own, (folder / name).read_bytes(), mode=0o644)
             if self.wanted:
                 destination.mkdir(parents=True, exist_ok=True)
+
+
+def _check_size(sizes: Iterable[int]) -> None:
+    if sum(sizes) > _LIMIT:
+        raise ResourceFault("SourceUnreadable", f"The archive holds more than {_LIMIT} bytes.")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -184,6 +184,8 @@ class File(Resource):
         """Create, write, copy, chmod and chown; an item of another type is never replaced."""
         path = self.path
         self.host.may_change(path)
+        if path == self.host.root:
+            raise ResourceFault("SetFailed", "The root of the machine is not set.")
         if not self.wanted:
             self._remove(path)
             return
@@ -262,7 +264,9 @@ class File(Resource):
 def _type(status: os.stat_result) -> str:
     if stat.S_ISLNK(status.st_mode):
         return "Link"
-    return "Directory" if stat.S_ISDIR(status.st_mode) else "File"
+    if stat.S_ISDIR(status.st_mode):
+        return "Directory"
+    return "File" if stat.S_ISREG(status.st_mode) else "Other"
 
 
 def _hash(path: Path, algorithm: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from arcbed_agent.gcad.dsc.accounts import Group as FoundGroup
-from arcbed_agent.gcad.dsc.resource import Current, Resource
+from arcbed_agent.gcad.dsc.resource import Current, Resource, ResourceFault
 
 
 class Group(Resource):
@@ -31,7 +31,7 @@ class Group(Resource):
 
     def inspect(self) -> Current:
         """Compare the group with what is given."""
-        name = self.text("GroupName")
+        name = self.safe(self.text("GroupName"))
         group = self.host.group(name)
         if group is None:
             absent = Current({"GroupName": name, "Ensure": "Absent"})
@@ -89,7 +89,7 @@ class Group(Resource):
 
     def enforce(self) -> None:
         """groupadd, groupmod, gpasswd, groupdel."""
-        name = self.text("GroupName")
+        name = self.safe(self.text("GroupName"))
         self.host.may_change_machine("Groups")
         group = self.host.group(name)
         if not self.wanted:
@@ -97,6 +97,8 @@ class Group(Resource):
                 self.command("groupdel", "--", name)
             return
         preferred = self.text("PreferredGroupID")
+        if preferred and not preferred.isdecimal():
+            raise ResourceFault("InvalidProperty", f"PreferredGroupID '{preferred}' is not a number.")
         if group is None:
             self.command("groupadd", *(("-g", preferred) if preferred else ()), "--", name)
         elif preferred and preferred != str(group.gid):
@@ -106,11 +108,11 @@ class Group(Resource):
     def _set_members(self, name: str, found: set[str]) -> None:
         exact = self._exact()
         if exact is not None:
-            self.command("gpasswd", "-M", ",".join(exact), name)
+            self.command("gpasswd", "-M", ",".join(self.safe(member) for member in exact), name)
             return
         for member in self._members("MembersToInclude") or []:
             if member not in found:
-                self.command("gpasswd", "-a", member, name)
+                self.command("gpasswd", "-a", self.safe(member), name)
         for member in self._members("MembersToExclude") or []:
             if member in found:
                 self.command("gpasswd", "-d", member, name)

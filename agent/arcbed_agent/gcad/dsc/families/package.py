@@ -6,6 +6,8 @@ Source: Azure/nxtools, class nxPackage; microsoft/PowerShell-DSC-for-Linux, MSFT
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 from typing import ClassVar
 
 from arcbed_agent.gcad.dsc.commands import NOT_FOUND
@@ -55,14 +57,28 @@ class Package(Resource):
     def enforce(self) -> None:
         """Install or remove with whatever package manager the machine has."""
         self.host.may_change_machine("Packages")
-        name, version = self._name(), self.text("Version")
-        for program, options, sign in _INSTALLERS:
-            words = [program, *options, "install" if self.wanted else "remove"]
-            words.append(f"{name}{sign}{version}" if self.wanted and version else name)
+        if self.flag("PackageGroup"):
+            raise ResourceFault("NotSupported", "Groups of packages are not installed.")
+        for words in self._attempts():
             answer = self.host.run(*words, seconds=self.host.script_seconds)
             if answer.code == NOT_FOUND:
                 continue
-            if answer.code:
-                raise ResourceFault("SetFailed", f"{program} failed: {answer.complaint}")
+            if str(answer.code) != self.text("ReturnCode", "0"):
+                raise ResourceFault("SetFailed", f"{words[0]} failed: {answer.complaint}")
             return
         raise ResourceFault("SetFailed", "The machine has no package manager that is known here.")
+
+    def _attempts(self) -> Iterator[list[str]]:
+        """What to run, for each package manager that may be there."""
+        name, version = self._name(), self.text("Version")
+        more = shlex.split(self.text("Arguments"))
+        if self.wanted and self.text("FilePath"):
+            file = str(self.host.path(self.text("FilePath")))
+            yield ["dpkg", "--install", *more, file] if file.endswith(".deb") else ["rpm", "-U", *more, file]
+            return
+        asked = self.text("PackageManager").casefold().removesuffix("-get")
+        for program, options, sign in _INSTALLERS:
+            if asked and program.removesuffix("-get") != asked:
+                continue
+            target = f"{name}{sign}{version}" if self.wanted and version else name
+            yield [program, *options, *more, "install" if self.wanted else "remove", target]

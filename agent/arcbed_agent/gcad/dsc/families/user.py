@@ -21,7 +21,7 @@ class User(Resource):
 
     def inspect(self) -> Current:
         """Compare each property that is given."""
-        name = self.text("UserName")
+        name = self.safe(self.text("UserName"))
         account = self.host.account(name)
         if account is None:
             absent = Current({"UserName": name, "Ensure": "Absent"})
@@ -70,7 +70,7 @@ class User(Resource):
 
     def enforce(self) -> None:
         """useradd, usermod, passwd, chage, userdel."""
-        name = self.text("UserName")
+        name = self.safe(self.text("UserName"))
         self.host.may_change_machine("Accounts")
         account = self.host.account(name)
         if not self.wanted:
