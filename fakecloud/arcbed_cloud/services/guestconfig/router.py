@@ -18,6 +18,7 @@ from arcbed_cloud.services.blob.errors import BlobError
 from arcbed_cloud.services.blob.serving import answer
 from arcbed_cloud.services.guestconfig import extension_reports, findings
 from arcbed_cloud.services.guestconfig.addresses import Address
+from arcbed_cloud.services.guestconfig.limits import Rate
 from arcbed_cloud.services.guestconfig.pulls import Continued, PullAnswer
 from arcbed_cloud.services.guestconfig.service import AgentService
 from arcbed_cloud.services.his.errors import HisError, invalid_request
@@ -61,7 +62,7 @@ class _Routes:
 
     async def assignments(self, request: Request) -> Response:
         """G2."""
-        return await self._pull(request, self._service.pulls.pull)
+        return await self._pull(request, self._service.pulls.pull, self._service.pull_rate)
 
     async def extensions(self, request: Request) -> Response:
         """G4."""
@@ -76,11 +77,14 @@ class _Routes:
         take = self._service.extension_reports.take
         return _json({"accepted": await take(machine, names["name"], names.get("operation_id"), content)})
 
-    async def _pull(self, request: Request, pull: Pull) -> Response:
+    async def _pull(self, request: Request, pull: Pull, rate: Rate | None = None) -> Response:
         version(request, (CONTRACT,))
         machine = self._service.machine(request.path_params["vm_id"], bearer(request))
+        continued = _continued(request)
+        if rate is not None and continued is None:
+            rate.admit(machine.key)
         tags = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
-        found = await pull(machine, known_tags=tags, address=_address(request), continued=_continued(request))
+        found = await pull(machine, known_tags=tags, address=_address(request), continued=continued)
         headers = {"ETag": found.etag, "x-arc-next-seconds": str(found.next_seconds)}
         if found.body is None:
             return Response(status_code=304, headers=headers)
@@ -91,6 +95,7 @@ class _Routes:
         version(request, (CONTRACT,))
         names = request.path_params
         machine = self._service.machine(names["vm_id"], bearer(request))
+        self._service.report_rate.admit(machine.key)
         content = await body(request, findings.CAP)
         taken = await self._service.report(machine, names["name"], names["report_id"], content)
         document = {"reportId": names["report_id"], "applied": taken.applied}

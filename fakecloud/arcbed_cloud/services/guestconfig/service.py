@@ -14,6 +14,7 @@ from arcbed_cloud.services.blob import Blob, BlobStore
 from arcbed_cloud.services.guestconfig import findings
 from arcbed_cloud.services.guestconfig.extension_reports import ExtensionReports
 from arcbed_cloud.services.guestconfig.goal_states import GoalStates
+from arcbed_cloud.services.guestconfig.limits import Rate
 from arcbed_cloud.services.guestconfig.pulls import Pulls
 from arcbed_cloud.services.guestconfig.retention import Retention
 from arcbed_cloud.services.his import HisService
@@ -59,6 +60,8 @@ class AgentService:
         self._assignments = assignments
         self._reports = reports
         self.blobs = BlobStore(plane.settings.state)
+        self.pull_rate = Rate(plane, "pulls", seconds=10, burst=5)
+        self.report_rate = Rate(plane, "reports", seconds=2, burst=10)
         self.retention = Retention(plane, machines, assignments, activity)
         self.pulls = Pulls(plane, assignments, self.retention)
         self.goal_states = GoalStates(plane, extensions)
