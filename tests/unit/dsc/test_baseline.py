@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from datetime import UTC, datetime
+
 import pytest
 from baseline_cases import CASES
 from baseline_rules import ALL_KEYS, rule
 
 from arcbed_agent.gcad.dsc.baseline import sshd
 from arcbed_agent.gcad.dsc.baseline.rules import NOT_SUPPORTED, RULES
+from arcbed_agent.gcad.dsc.mof import Instance
+from arcbed_agent.gcad.dsc.registry import resource
+from arcbed_agent.gcad.dsc.resource import ResourceFault
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 #: Passes always, as its subject is the log of the original engine.
 ALWAYS = {"LoggingLevel"}
@@ -140,3 +148,59 @@ def test_rule_of_the_older_baseline_that_is_not_mapped_is_never_passed(audit, nu
     result = audit("ASM_LinuxAuditResource", Msid=number, BaselineName=baseline)
 
     assert result.reasons[0].code == "ASM_LinuxAuditResource:ASM_LinuxAuditResource:NotSupported"
+
+
+# -- Set ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "PermissionsOnEtcMotd",
+        "PermissionsOnEtcCronD",
+        "PermissionsOnBootloaderConfig",
+        "PermissionsOnEtcShadow",
+    ],
+)
+def test_mode_of_a_file_is_corrected(apply, tree, key):
+    CASES[key][1](tree)
+
+    assert apply("OsConfigResource", **rule(key)).compliance_status == "Compliant"
+
+
+def test_rule_that_cannot_be_corrected_says_so_beside_its_finding(apply, tree):
+    CASES["TcpSynCookiesAreEnabled"][1](tree)
+
+    result = apply("OsConfigResource", **rule("TcpSynCookiesAreEnabled"))
+
+    assert codes(result) == ["BaselineSettingNotCompliant", "OsConfigResource"]
+
+
+@pytest.mark.parametrize(
+    ("key", "ran"),
+    [
+        ("XinetdNotInstalled", ("apt-get", "xinetd")),
+        ("AllTelnetdPackagesUninstalled", ("apt-get", "inetutils-telnetd")),
+        ("SnmpServerIsDisabled", ("systemctl", "snmpd")),
+        ("BluetoothHiddNotInstalled", ("systemctl", "bluetooth")),
+    ],
+)
+def test_packages_and_units_that_must_not_be_are_removed_and_stopped(tree, key, ran):
+    CASES[key][1](tree)
+    host = tree.host().for_run(changes_allowed=True, now=NOW)
+    host.may_change_machine = lambda _what: None
+    found = resource(Instance("OsConfigResource", None, rule(key)), host, tree.root)
+    assert not found.test()
+
+    with contextlib.suppress(ResourceFault):  # the recorded machine has no package manager
+        found.enforce()
+
+    assert ran in {(words[0], words[-1]) for words in tree.commands.ran if words[1] != "is-active"}
+
+
+def test_change_of_the_machine_by_a_rule_needs_leave(apply, tree):
+    tree.unit("snmpd")
+
+    result = apply("OsConfigResource", **rule("SnmpServerIsDisabled"))
+
+    assert result.reasons[-1].code.endswith(":ChangeRefused")

@@ -34,6 +34,10 @@ class Software:
         """The package of this name."""
         return self._packages.get(name)
 
+    def matching(self, pattern: str) -> list[str]:
+        """The names of what is installed and fits `pattern`."""
+        return fnmatch.filter(self._packages, pattern) if "*" in pattern else [pattern] * self.any(pattern)
+
     def any(self, pattern: str) -> bool:
         """Whether a package is installed whose name is `pattern`; ``*`` stands for anything."""
         if "*" not in pattern:

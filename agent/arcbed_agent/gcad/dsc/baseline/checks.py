@@ -6,12 +6,16 @@ passes checks of mode, of mount options and of what must not be there; it fails 
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
 
+from arcbed_agent.gcad.dsc.families.package import Package
 from arcbed_agent.gcad.dsc.host import DscHost
+from arcbed_agent.gcad.dsc.mof import Instance
 
 #: Says why the machine is not as it should be; None when it is.
 Check: TypeAlias = Callable[[DscHost, str], str | None]
@@ -20,13 +24,34 @@ Check: TypeAlias = Callable[[DscHost, str], str | None]
 DESIRED = -1
 
 
-def every(*checks: Check) -> Check:
+@runtime_checkable
+class Correctable(Protocol):
+    """A check that can also make it so."""
+
+    def correct(self, host: DscHost, desired: str) -> None:
+        """Make it so."""
+
+
+@dataclass(frozen=True)
+class All:
     """All of them, in order; the first failure is the finding."""
 
-    def check(host: DscHost, desired: str) -> str | None:
-        return next((failure for one in checks if (failure := one(host, desired))), None)
+    checks: tuple[Check, ...]
 
-    return check
+    def __call__(self, host: DscHost, desired: str) -> str | None:
+        """Say what fails first."""
+        return next((failure for one in self.checks if (failure := one(host, desired))), None)
+
+    def correct(self, host: DscHost, desired: str) -> None:
+        """Correct those that fail, as far as they can be."""
+        for one in self.checks:
+            if one(host, desired) and isinstance(one, Correctable):
+                one.correct(host, desired)
+
+
+def every(*checks: Check) -> All:
+    """All of the checks hold."""
+    return All(checks)
 
 
 def some(*checks: Check) -> Check:
@@ -44,26 +69,50 @@ def some(*checks: Check) -> Check:
     return check
 
 
-def file(path: str, mode: int = DESIRED, owner: str = "root", group: str = "root") -> Check:
+@dataclass(frozen=True)
+class FileAccess:
     """Exact mode, owner and group; group ``shadow`` means root where there is no such group."""
 
-    def check(host: DscHost, desired: str) -> str | None:
-        status = host.status(path)
+    path: str
+    mode: int
+    owner: str
+    group: str
+
+    def __call__(self, host: DscHost, desired: str) -> str | None:
+        """Say what differs."""
+        status = host.status(self.path)
         if status is None:
             return None
-        wanted = int(desired, 8) if mode == DESIRED else mode
-        found = stat.S_IMODE(status.st_mode)
+        wanted, found = self._wanted(desired), stat.S_IMODE(status.st_mode)
         if found != wanted:
-            return f"Access to '{path}' is {found:04o} instead of {wanted:04o}"
-        return _ownership(host, path, (status.st_uid, status.st_gid), (owner, group))
+            return f"Access to '{self.path}' is {found:04o} instead of {wanted:04o}"
+        return _ownership(host, self.path, (status.st_uid, status.st_gid), (self.owner, self.group))
 
-    return check
+    def _wanted(self, desired: str) -> int:
+        return int(desired, 8) if self.mode == DESIRED else self.mode
+
+    def correct(self, host: DscHost, desired: str) -> None:
+        """Chown and chmod."""
+        if host.status(self.path) is None:
+            return
+        path = host.path(self.path).resolve()
+        host.may_change(path)
+        os.chown(path, *_ids(host, self.owner, self.group))
+        path.chmod(self._wanted(desired))
+
+
+def file(path: str, mode: int = DESIRED, owner: str = "root", group: str = "root") -> FileAccess:
+    """Exact mode, owner and group of a file."""
+    return FileAccess(path, mode, owner, group)
+
+
+def _ids(host: DscHost, owner: str, group: str) -> tuple[int, int]:
+    account, found = host.account(owner), host.group(group) or host.group("root")
+    return account.uid if account else 0, found.gid if found else 0
 
 
 def _ownership(host: DscHost, path: str, found: tuple[int, int], wanted: tuple[str, str]) -> str | None:
-    account = host.account(wanted[0])
-    owner = host.group(wanted[1]) or host.group("root")
-    uid, gid = account.uid if account else 0, owner.gid if owner else 0
+    uid, gid = _ids(host, *wanted)
     if found[0] != uid:
         return f"Owner of '{path}' is {found[0]} instead of {uid} ({wanted[0]})"
     if found[1] != gid:
@@ -82,14 +131,30 @@ def installed(*names: str) -> Check:
     return check
 
 
-def absent_package(*names: str) -> Check:
+@dataclass(frozen=True)
+class AbsentPackages:
     """None of the packages is installed; ``*`` stands for anything."""
 
-    def check(host: DscHost, _desired: str) -> str | None:
-        found = next((name for name in names if host.software.any(name)), None)
+    names: tuple[str, ...]
+
+    def __call__(self, host: DscHost, _desired: str) -> str | None:
+        """Name one that is."""
+        found = next((name for name in self.names if host.software.any(name)), None)
         return f"Package '{found}' is installed" if found else None
 
-    return check
+    def correct(self, host: DscHost, _desired: str) -> None:
+        """Remove them."""
+        for pattern in self.names:
+            for name in host.software.matching(pattern):
+                Package(
+                    Instance("nxPackage", None, {"Name": name, "Ensure": "Absent"}), host, host.root
+                ).enforce()
+        host.forget()
+
+
+def absent_package(*names: str) -> AbsentPackages:
+    """None of the packages is installed."""
+    return AbsentPackages(names)
 
 
 def active(name: str) -> Check:
@@ -97,14 +162,30 @@ def active(name: str) -> Check:
     return lambda host, _desired: None if host.active(name) else f"Service '{name}' is not active"
 
 
-def inactive(*names: str) -> Check:
+@dataclass(frozen=True)
+class InactiveUnits:
     """None of the units runs."""
 
-    def check(host: DscHost, _desired: str) -> str | None:
-        found = next((name for name in names if host.active(name)), None)
+    names: tuple[str, ...]
+
+    def __call__(self, host: DscHost, _desired: str) -> str | None:
+        """Name one that does."""
+        found = next((name for name in self.names if host.active(name)), None)
         return f"Service '{found}' is active" if found else None
 
-    return check
+    def correct(self, host: DscHost, _desired: str) -> None:
+        """Stop and disable those that run."""
+        host.may_change_machine("Services")
+        for name in self.names:
+            if host.active(name):
+                host.run("systemctl", "stop", "--", name)
+                host.run("systemctl", "disable", "--", name)
+        host.forget()
+
+
+def inactive(*names: str) -> InactiveUnits:
+    """None of the units runs."""
+    return InactiveUnits(names)
 
 
 def mounted(option: str, *, folder: str = "", kind: str = "") -> Check:

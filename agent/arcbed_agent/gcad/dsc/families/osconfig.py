@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from arcbed_agent.gcad.dsc.baseline import sshd
+from arcbed_agent.gcad.dsc.baseline.checks import Correctable
 from arcbed_agent.gcad.dsc.baseline.rules import DEFAULTS, RULES
 from arcbed_agent.gcad.dsc.compliance import Unsupported
 from arcbed_agent.gcad.dsc.compliance import audit as audit_rule
@@ -97,9 +98,12 @@ class OsConfig(Resource):
         return _PASS if failure is None else failure or _FAIL
 
     def enforce(self) -> None:
-        """Only the rules about sshd are set."""
-        key, desired = self._key, self._desired
-        if self.text("ComponentName") == "SecurityBaseline" and key in sshd.KEYS:
-            sshd.remediate(self.host, key, desired)
-            return
-        raise ResourceFault("SetNotSupported", f"The rule '{self.text('PayloadKey')}' is audited only.")
+        """Rules about sshd, and those made of modes, packages and units that can be corrected."""
+        key = self._key
+        check = RULES.get(key) if self.text("ComponentName") == "SecurityBaseline" else None
+        if key in sshd.KEYS and self.text("ComponentName") == "SecurityBaseline":
+            sshd.remediate(self.host, key, self._desired)
+        elif isinstance(check, Correctable):
+            check.correct(self.host, self._desired or DEFAULTS.get(key, ""))
+        else:
+            raise ResourceFault("SetNotSupported", f"The rule '{self.text('PayloadKey')}' is audited only.")
