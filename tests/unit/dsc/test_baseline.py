@@ -114,6 +114,7 @@ def test_other_components_are_not_evaluated(audit):
     assert audit("OsConfigResource", **properties).reasons[0].code.endswith(":NotSupported")
 
 
+@pytest.mark.clause("baseline.rules")
 def test_whole_baseline_is_reported_rule_by_rule(run):
     evaluation = run(*(("OsConfigResource", rule(key)) for key in ALL_KEYS), mode="Audit")
 

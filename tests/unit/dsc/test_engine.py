@@ -107,6 +107,7 @@ def test_dependant_of_a_failed_resource_is_tested_but_not_set(run, tree):
 # -- modes -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("package.monitored-is-applied-once")
 @pytest.mark.parametrize(
     ("mode", "previous", "set_ran"),
     [
@@ -133,6 +134,7 @@ def test_mode_and_previous_status_decide_whether_set_runs(run, tree, mode, previ
     assert evaluation.compliance_status == ("Compliant" if set_ran else "NonCompliant")
 
 
+@pytest.mark.clause("package.audit-is-never-applied")
 @pytest.mark.parametrize("kind", ["Audit", "other"])
 def test_package_of_type_audit_is_never_applied(run, tree, kind):
     evaluation = run(("TestFile", {"Path": "/a", "Content": "a"}), kind=kind)
@@ -197,6 +199,7 @@ def test_every_resource_is_reported_with_reasons_and_what_get_found(run):
     json.dumps([result.properties for result in evaluation.resources])
 
 
+@pytest.mark.clause("package.report-is-complete")
 def test_unknown_class_is_reported_and_the_rest_still_runs(run):
     evaluation = run(("Foo", {}), ("nxPackage", {"Name": "base-files"}))
 
@@ -281,6 +284,7 @@ def test_folder_that_stands_for_a_machine_cannot_be_left_through_a_link(run, tre
 # -- parameters --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("package.parameters")
 def test_parameter_overrides_a_property_whatever_the_case(run, tree):
     tree.file("/b", "B")
 

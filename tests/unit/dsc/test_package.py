@@ -111,6 +111,7 @@ def test_package_of_100_megabytes_is_accepted(pack, target):
 # -- what is refused ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("package.hash")
 def test_wrong_hash_is_refused(pack, target):
     problem = refused(pack([("My.mof", MOF)]), target, sha256="0" * 64)
 
@@ -118,6 +119,7 @@ def test_wrong_hash_is_refused(pack, target):
     assert "0" * 64 in problem.message
 
 
+@pytest.mark.clause("package.size")
 def test_one_byte_over_100_megabytes_is_refused(pack, target):
     zip_file = pack([("My.mof", MOF), ("Modules/big", b"\0" * (100 * 1024 * 1024 - len(MOF) + 1))])
 
@@ -158,6 +160,7 @@ def test_document_over_its_limit_is_refused(pack, target):
     assert refused(zip_file, target, limits=Limits(document_bytes=300)).code == "PackageTooLarge"
 
 
+@pytest.mark.clause("package.attacks-are-refused")
 @pytest.mark.parametrize(
     "name",
     [
@@ -328,6 +331,7 @@ def test_unsigned_package_is_refused_once_a_key_is_configured(pack, signer, targ
     assert "not signed" in problem.message
 
 
+@pytest.mark.clause("package.signature")
 @pytest.mark.parametrize(
     ("change", "phrase"),
     [

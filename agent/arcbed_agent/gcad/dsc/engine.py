@@ -1,7 +1,7 @@
 """Runs a configuration: Test, Set where the mode allows it, Get for the reasons.
 
 Source: Microsoft's articles "Remediation options for machine configuration" and "PSDesiredStateConfiguration
-in machine configuration"; the matrix of modes is in `docs/wire.md` 11.5.
+in machine configuration".
 """
 
 from __future__ import annotations
