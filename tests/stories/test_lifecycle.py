@@ -21,5 +21,5 @@ async def test_identity_is_renewed_expires_and_begins_anew_with_shorter_rules() 
     told = await run_one(shorter, seed="identity")
     assert told.outcome == "passed", told.error
     tables = [event.body for step in told.steps for event in step.events if "must contain" in event.title]
-    assert len(tables) == 4
+    assert len(tables) == 5
     assert "heartbeats of kept-01" in tables[0]

@@ -41,6 +41,7 @@ class Time:
         self._open = AsyncExitStack()
         self._passing: list[str] = []
         self.repeatable = True
+        self._told = False
 
     async def start(self) -> None:
         """Get a line to the keeper, if there is one to get."""
@@ -112,6 +113,7 @@ class Time:
         """Let time pass while the tasks called so run, or those below: ``web-01/gcad/worker``."""
         self._passing += names
         await self._admin.call("PUT", "clock/passing", {"tasks": self._passing})
+        self._spoil(f"time passed while {', '.join(names)} ran")
         try:
             yield
         finally:
@@ -133,6 +135,12 @@ class Time:
                 self._commands -= 1
 
     # -- internals -----------------------------------------------------------------------------------------
+
+    def _spoil(self, why: str) -> None:
+        self.repeatable = False
+        if self._recorder and not self._told:
+            self._told = True
+            self._recorder.event("note", f"not repeatable: {why}")
 
     async def _over(self, task: asyncio.Future[T]) -> bool:
         """Whether `task` has ended; if not, everybody sleeps."""
@@ -156,6 +164,8 @@ class Time:
     async def _step(self, end: datetime) -> dict[str, Any]:
         body = {"limit": end.isoformat(), "repeatable": self.repeatable}
         stepped: dict[str, Any] = await self._admin.call("POST", "clock/step", body, limit=None)
+        if stepped["moved"] and not self.repeatable:
+            self._spoil("real time chose when the clock went on")
         return stepped
 
     async def _last_chance(self, task: asyncio.Future[T], limit: timedelta, what: str) -> None:

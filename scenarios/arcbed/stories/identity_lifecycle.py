@@ -16,6 +16,12 @@ PERIOD = timedelta(minutes=5)
 SILENCE = timedelta(minutes=15)
 SECOND = timedelta(seconds=1)
 SPREAD = timedelta(days=1)
+FOUR_HOURS = timedelta(hours=4)
+#: Attempts that follow a failure at once, before a host's circuit opens (docs/wire.md, section 15).
+QUICK = 2
+#: Hosts that a cut machine fails at: its region's service, and after three failures the global one that it asks
+#: for another. Among processes all services are on one host.
+FAILING_HOSTS = {"process": 1}
 HEARTBEAT = {"method": "POST", "route": "/machine/{id}/heartbeat"}
 IDENTITY = {"method": "POST", "route": "/machine/{id}/identity"}
 STEPPED = CloudOptions(clock="stepped", start=START)
@@ -35,7 +41,7 @@ class Rules:
     long=True,
 )
 async def story(bed: Bed) -> None:
-    """Half a year of two machines on the bed's clock, every heartbeat of it really sent over TLS.
+    """Months of two machines on the bed's clock, every heartbeat of it really sent over TLS.
 
     One machine stays connected past its renewal and then falls silent: its second certificate ends 90 days
     after the renewal. The other falls silent just before it would have renewed: its only certificate ends 45
@@ -51,7 +57,7 @@ async def lifecycle(bed: Bed, rules: Rules) -> None:
     await bed.cloud.register()
     await bed.cloud.new_group(GROUP)
     steady = {"himds.jitterPercent": 0}
-    kept = await bed.machine("kept-01", resource_group=GROUP, config=steady)
+    kept = await bed.machine("kept-01", resource_group=GROUP, config=steady, cuttable=True)
     lost = await bed.machine("lost-01", resource_group=GROUP, config=steady)
 
     async with bed.step("Connected, with a certificate for 90 days", ["certificate.life"]):
@@ -62,6 +68,7 @@ async def lifecycle(bed: Bed, rules: Rules) -> None:
         await lost.stop()
 
     await renews(bed, tally, kept, begin, rules)
+    await is_cut_off(bed, tally, kept)
     await falls_silent(bed, tally, lost, begin, rules)
     await begins_anew(bed, tally, kept)
 
@@ -110,6 +117,39 @@ async def renews(bed: Bed, tally: Tally, kept: Machine, begin: datetime, rules: 
             "a renewal comes with a heartbeat, so at a whole number of periods",
         )
         tally.table("What these days must contain")
+
+
+async def is_cut_off(bed: Bed, tally: Tally, kept: Machine) -> None:
+    """Four hours without a way to Azure: every attempt is made and fails, and both ends know."""
+    async with bed.step(
+        "Cut off: attempts fail at the pace of heartbeats",
+        ["status.disconnected", "status.failed-heartbeat-is-logged"],
+    ):
+        await kept.stop()
+        await kept.start()
+        begin = await bed.time.now()
+        await bed.advance(PERIOD)
+        now = await bed.time.now()
+        heard = await tally.events(begin, now + SECOND, task="kept-01/himds/heartbeat", **HEARTBEAT)
+        last, before = read(heard["last"]), failures(kept)
+        async with kept.cut_off("unreachable"):
+            await bed.time.advance_to(last + SILENCE - SECOND)
+            equal("status a second before", await status(bed, kept), "Connected")
+            await bed.advance(SECOND)
+            equal("status", await status(bed, kept), "Disconnected")
+            await bed.time.advance_to(last + PERIOD + FOUR_HOURS + PERIOD / 2)
+            equal("status on the machine", (await kept.show())["status"], "Disconnected")
+            quick = QUICK * FAILING_HOSTS.get(bed.place.name, 2)
+            tally.row(
+                "attempts that failed",
+                failures(kept) - before,
+                1 + quick + beats(FOUR_HOURS, PERIOD),
+                f"the beat that was due, {quick} quick ones, then one every 300 s for 4 hours",
+            )
+            tally.table("What the cut must contain")
+    async with bed.step("The way is back: Connected within one period", ["status.comes-back"]):
+        await bed.advance(PERIOD)
+        equal("status", await status(bed, kept), "Connected")
 
 
 async def falls_silent(bed: Bed, tally: Tally, lost: Machine, begin: datetime, rules: Rules) -> None:
@@ -188,6 +228,11 @@ async def begins_anew(bed: Bed, tally: Tally, kept: Machine) -> None:
         sent = await tally.events(began + SECOND, now + SECOND, task="kept-01/himds/heartbeat", **HEARTBEAT)
         tally.row("heartbeats of the first hour", sent["statuses"], {"200": 12}, "one every 300 s")
         tally.table("What the first hour must contain")
+
+
+def failures(machine: Machine) -> int:
+    """How many heartbeats have failed, by the machine's own log."""
+    return machine.path("himds_log").read_text().count("failed to send a heartbeat")
 
 
 async def status(bed: Bed, machine: Machine) -> str:
