@@ -7,6 +7,7 @@ from urllib.parse import quote
 from arcbed_cloud.arm.context import ProviderContext
 from arcbed_cloud.arm.errors import ArmError
 from arcbed_cloud.arm.ids import ResourceId, parse
+from arcbed_cloud.arm.operations import POLL_MILLISECONDS
 from arcbed_cloud.arm.request import ArmRequest, ArmResponse
 from arcbed_cloud.providers.policy import errors, query
 from arcbed_cloud.providers.policy.records import Records
@@ -75,13 +76,13 @@ class PolicyStates:
                 work=_WORK,
                 arguments={"scope": target.scope},
             )
-        return ArmResponse(202, headers={"Location": _monitor(request, operation.id)})
+        return _pending(request, operation.id)
 
     async def result(self, request: ArmRequest) -> ArmResponse:
         """202 while the scan runs, then 200."""
         answer = await self._context.operations.get_result(request)
         if answer.status == 202:
-            return ArmResponse(202, headers={"Location": _monitor(request, request.target.name)})
+            return _pending(request, request.target.name)
         return ArmResponse(200, {"status": "Succeeded"})
 
     async def _scan(self, operation: Document) -> None:
@@ -125,9 +126,10 @@ def _link(request: ArmRequest, token: str) -> str:
     return f"{request.base_url}{request.path}?{text}"
 
 
-def _monitor(request: ArmRequest, operation_id: str) -> str:
+def _pending(request: ArmRequest, operation_id: str) -> ArmResponse:
     scope: ResourceId = parse(request.target.scope)
-    return (
+    monitor = (
         f"{request.base_url}{scope}/providers/{NAMESPACE}/asyncOperationResults/{operation_id}"
         f"?api-version={request.api_version}"
     )
+    return ArmResponse(202, headers={"Location": monitor, "x-ms-retry-after-ms": str(POLL_MILLISECONDS)})
