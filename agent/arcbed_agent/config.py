@@ -269,6 +269,7 @@ PROPERTIES: Final[Mapping[str, Property]] = MappingProxyType(
             Property("himds.port", 40_342, "Port of the local endpoint, 0 for any", _check_port, ours=True),
             Property("himds.heartbeatSeconds", 0, "Heartbeat period", _check_seconds, ours=True),
             Property("himds.jitterPercent", 10, "Spread of the heartbeat period", _check_spread, ours=True),
+            Property("gcad.jitterPercent", 10, "Spread of the pull period", _check_spread, ours=True),
             Property("gcad.pullSeconds", 0, "Period of assignment pulls", _check_seconds, ours=True),
             Property("gcad.consistencySeconds", 0, "Period of evaluations", _check_seconds, ours=True),
             Property("gcad.reapplyAfterSeconds", 900, "Gap that counts as cut off", _check_gap, ours=True),

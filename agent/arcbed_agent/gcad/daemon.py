@@ -208,7 +208,8 @@ class Gcad:
 
     def _evaluated(self, _name: str) -> None:
         self.outbox.wake()
-        self.publisher.wake()
+        if any(item.stale for item in self.store):
+            self.publisher.wake()
         self._compliance.update(self.store)
 
     def _removed(self, _name: str) -> None:

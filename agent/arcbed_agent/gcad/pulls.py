@@ -24,7 +24,6 @@ from arcbed_agent.himds.backoff import GONE, BackOff, Circuits, asked_wait, mach
 
 #: ``docs/wire.md`` section 15.1, class C.
 BACKOFF: Final = BackOff(10.0, 300.0)
-JITTER: Final = 0.1
 
 
 class Pulls:
@@ -191,7 +190,8 @@ class Pulls:
         return float(self._service.config.number("gcad.pullSeconds") or self._pace)
 
     def _spread(self) -> float:
-        return 1.0 + JITTER * (2.0 * self._chance.random() - 1.0)
+        jitter = self._service.config.number("gcad.jitterPercent") / 100
+        return 1.0 + jitter * (2.0 * self._chance.random() - 1.0)
 
     def _schedule(self, seconds: float) -> None:
         self.next = self._clock.now() + timedelta(seconds=seconds)

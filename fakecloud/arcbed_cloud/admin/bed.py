@@ -108,7 +108,7 @@ class Bed:
         """The bed's time beside the real one, and what holds time now."""
         clock = self.plane.clock
         return {
-            "now": clock.now().isoformat(timespec="milliseconds"),
+            "now": clock.now().isoformat(timespec="microseconds"),
             "wall": datetime.fromtimestamp(clock.wall(), UTC).isoformat(timespec="milliseconds"),
             "mode": clock.mode,
             "running": clock.running,

@@ -21,6 +21,7 @@ MASKED: Final = frozenset(
         "client_assertion",
         "client_secret",
         "clientPublicKey",
+        "cpuSecondsUsed",
         "device_code",
         "expires_in",
         "expires_on",
