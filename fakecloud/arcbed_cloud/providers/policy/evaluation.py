@@ -168,14 +168,9 @@ class Evaluator:
 
     def _related(self, machine: Row, kind: str, name: Any) -> list[Row]:
         """Resources of a type below the machine (children, extension resources), by name if one is given."""
-        rows = self._store.rows("resources", kind=kind.lower())
+        rows = self._store.rows("resources", kind=kind.lower(), scope=machine.key)
         wanted = name.rsplit("/", 1)[-1].lower() if isinstance(name, str) else None
-        return [
-            row
-            for row in rows
-            if row.key.startswith(machine.key + "/")
-            and (wanted is None or row.key.rsplit("/", 1)[-1] == wanted)
-        ]
+        return [row for row in rows if wanted is None or row.key.rsplit("/", 1)[-1] == wanted]
 
     # -- guest assignments ---------------------------------------------------------------------------------
 
