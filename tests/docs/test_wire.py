@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
 SECTIONS = set(re.findall(r"^#{2,3} (\d+(?:\.\d+)?)\.? ", PAGE, re.MULTILINE))
 ROW = re.compile(r"^\| H\d+ \| (.*?) \|.*\| (now|later) \|$", re.MULTILINE)
+GAS_ROW = re.compile(r"^\| G\d+ \| `(\w+) (\S+)` \|.*\| (now|later) \|$", re.MULTILINE)
 VM_ID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -45,6 +46,20 @@ async def test_route_of_the_identity_service_is_served_as_the_contract_says(clou
         "MethodNotAllowed",
     }
     assert unknown == (state == "later"), answer.text
+
+
+@pytest.mark.parametrize(("method", "path", "state"), GAS_ROW.findall(PAGE))
+async def test_route_of_the_guest_configuration_service_is_served_as_the_contract_says(
+    cloud, method, path, state
+):
+    path = path.removeprefix("<gasGlobal>").partition("?")[0].replace("<vmId>", VM_ID)
+    transport = httpx.ASGITransport(cloud.asgi)
+    async with httpx.AsyncClient(transport=transport, base_url="https://localhost/gas") as client:
+        answer = await client.request(method, re.sub(r"<\w+>", "x", path), params={"api-version": "sim-1"})
+    code = answer.json()["error"]["code"]
+    assert code == {"now": "InvalidRequest" if "discovery" in path else "MachineNotFound"}.get(
+        state, "NotFound"
+    )
 
 
 def test_sections_that_the_code_cites_exist():
