@@ -72,6 +72,7 @@ class Cloud:
         self.first_start = await self.bed.plant()
         self.front.startup()
         self.policy.start()
+        self.extensions.upgrades.start()
         await self.gas.startup()
         self._running.append(asyncio.create_task(self.plane.clock.run(), name="clock"))
         self.bed.ready = True
@@ -121,7 +122,7 @@ def build(settings: Settings) -> Cloud:
     signin = SignIn(plane, directory, tokens)
     front = ArmFront(plane, tokens, directory)
     machines = Machines(plane, directory)
-    extensions = Extensions(front.context, machines, Gallery(settings.state))
+    extensions = Extensions(front.context, machines, Gallery(settings.state), front.activity)
     front.register(hybridcompute.resource_types(front.context, machines, extensions))
     assignments = GuestAssignments(front.context)
     reports = Reports(plane, assignments)

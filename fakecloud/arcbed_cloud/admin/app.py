@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from arcbed_cloud.admin.bed import Bed, masked
 from arcbed_cloud.admin.blobs import blob_routes
 from arcbed_cloud.admin.clock import clock_routes
+from arcbed_cloud.admin.extensions import extension_routes
 from arcbed_cloud.admin.guard import Guard, load_or_make_token
 from arcbed_cloud.admin.health import failure
 from arcbed_cloud.admin.packages import package_routes
@@ -25,6 +26,7 @@ from arcbed_cloud.services.entra.directory import UnknownPrincipalError
 from arcbed_cloud.services.entra.errors import EntraError
 from arcbed_cloud.services.entra.grants import DeviceCode
 from arcbed_cloud.services.entra.signin import SignIn
+from arcbed_cloud.services.extensions import Gallery
 from arcbed_cloud.services.packages import Shelf
 from arcbed_cloud.store import SnapshotError
 
@@ -67,6 +69,7 @@ def admin_app(bed: Bed, tokens: Tokens, signin: SignIn, front: ArmFront) -> App:
     _device_routes(router, signin)
     _cloud_routes(router, bed, tokens, front)
     package_routes(router, Shelf(bed.plane.settings.state), bed.plane.clock)
+    extension_routes(router, Gallery(bed.plane.settings.state), bed.plane.clock)
     blob_routes(router, BlobStore(bed.plane.settings.state), bed.plane)
     app.include_router(router)
     _errors(app)

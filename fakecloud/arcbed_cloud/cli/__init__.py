@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from arcbed_cloud.cli import blob, dns, env, imds, package, prepare, reset, serve, trust
+from arcbed_cloud.cli import blob, dns, env, extension, imds, package, prepare, reset, serve, trust
 
 app = typer.Typer(
     name="fakecloud",
@@ -19,6 +19,7 @@ app.command("env")(env.command)
 app.command("trust")(trust.command)
 app.command("reset")(reset.command)
 app.add_typer(package.app, name="package")
+app.add_typer(extension.app, name="extension")
 app.add_typer(blob.app, name="blob")
 app.command("dns")(dns.command)
 app.command("imds")(imds.command)

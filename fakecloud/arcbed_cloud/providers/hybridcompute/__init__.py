@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from arcbed_cloud.arm.activity import ActivityLog
 from arcbed_cloud.arm.context import ProviderContext
 from arcbed_cloud.arm.table import ResourceType
 from arcbed_cloud.providers.hybridcompute.extensions import Extensions
@@ -27,7 +28,8 @@ def resource_types(
     if machines is None:
         machines = Machines(context.plane, context.directory)
     if extensions is None:
-        extensions = Extensions(context, machines, Gallery(context.plane.settings.state))
+        gallery = Gallery(context.plane.settings.state)
+        extensions = Extensions(context, machines, gallery, ActivityLog(context.plane))
     machine = machine_type(context, machines)
     return [
         replace(machine, verbs=(*machine.verbs, *extensions.machine_actions())),

@@ -202,13 +202,17 @@ class Heartbeats:
                 },
                 "generations": {
                     "assignments": self._assignments(properties["vmId"]),
-                    "extensions": 0,
+                    "extensions": self._goal_state(machine),
                     "config": CONFIG_GENERATION,
                 },
                 "identity": {"action": self._identities.asked(properties["vmId"])},
                 "agentUpgrade": self._upgrade(properties, said.agent_version),
             }
         )
+
+    def _goal_state(self, machine: Row) -> int:
+        row = self._store.get("goals", machine.key)
+        return max(1, int(row.document["generation"])) if row is not None else 1
 
     def _assignments(self, vm_id: str) -> int:
         """The generation that a pull would be answered with; what the agent has may be older."""

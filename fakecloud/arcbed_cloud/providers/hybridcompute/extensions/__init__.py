@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from arcbed_cloud.arm.activity import ActivityLog
 from arcbed_cloud.arm.context import ProviderContext
 from arcbed_cloud.arm.table import ResourceType, Verb
 from arcbed_cloud.providers.hybridcompute.extensions.goals import Goals
@@ -18,6 +19,7 @@ from arcbed_cloud.providers.hybridcompute.extensions.run_command_handlers import
     run_command_type,
 )
 from arcbed_cloud.providers.hybridcompute.extensions.run_commands import RunCommands, RunCommandView
+from arcbed_cloud.providers.hybridcompute.extensions.upgrades import AutomaticUpgrades
 from arcbed_cloud.providers.hybridcompute.extensions.views import ExtensionView
 from arcbed_cloud.providers.hybridcompute.machines import Machines
 from arcbed_cloud.services.extensions import Gallery
@@ -27,13 +29,16 @@ from arcbed_cloud.store.contract import Row, Unit
 class Extensions:
     """All of it, for one bed: ARM's rows, and `items` for the service that agents call."""
 
-    def __init__(self, context: ProviderContext, machines: Machines, gallery: Gallery) -> None:
+    def __init__(
+        self, context: ProviderContext, machines: Machines, gallery: Gallery, activity: ActivityLog
+    ) -> None:
         plane = context.plane
         self.gallery = gallery
         self.goals = Goals(plane.store)
         self.items = Items(plane, context.operations, self.goals, (ExtensionView(), RunCommandView()))
         self.extensions = MachineExtensions(plane, self.items, gallery)
         self.run_commands = RunCommands(plane, self.items, gallery)
+        self.upgrades = AutomaticUpgrades(plane, machines, self.extensions, gallery, activity)
         self._on = ExtensionHandlers(context, machines, self.items, self.extensions)
         self._on_run_commands = RunCommandHandlers(context, machines, self.items, self.run_commands)
         self._metadata = MetadataHandlers(context, gallery)

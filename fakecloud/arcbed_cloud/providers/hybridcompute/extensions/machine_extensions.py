@@ -157,6 +157,8 @@ class MachineExtensions:
         self, unit: Unit, machine: Row, target: ResourceId, given: ExtensionBody, arm: str, answer: str
     ) -> Written:
         validation.resource_name(target.name, EXTENSION_TYPE)
+        if self._items.named(machine.key, target.name) is not None:
+            raise errors.conflict(f"A run command of the machine is named '{target.name}'.", target)
         location = validation.location(given.location, EXTENSION_TYPE)
         package = self._package(machine, target, given, given.version)
         document: Document = {

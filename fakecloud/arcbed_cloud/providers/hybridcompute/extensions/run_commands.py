@@ -99,7 +99,8 @@ class RunCommands:
         location = validation.location(given.location, RUN_COMMAND_TYPE)
         if before is not None and before.document["agent"]["operation"] is not None:
             raise refusals.processing(HANDLER, target)
-        if self._items.named(machine.key, target.name) not in {None, before}:
+        other = self._items.named(machine.key, target.name)
+        if other is not None and other.kind != KIND:
             raise errors.conflict(f"An extension of the machine is named '{target.name}'.", target)
         document: Document = {
             "id": f"{machine.document['id']}/runcommands/{target.name}",
