@@ -40,7 +40,9 @@ def announced(layout: Layout, owner: str) -> Choice | None:
 
 def in_force(layout: Layout) -> str:
     """The line of ``azcmagent show``: what limits CPU now and why, by daemon where they differ."""
-    found = {owner: str(choice) for owner in ("gcad", "extd") if (choice := announced(layout, owner))}
+    found = {
+        owner: str(choice) for owner in ("gcad", "extd", "trial") if (choice := announced(layout, owner))
+    }
     if not found:
         return "none: no daemon that limits CPU is running"
     if len(set(found.values())) == 1:

@@ -255,7 +255,8 @@ class GroupGovernor:
 
     def _limit(self, name: str, limit: Limit) -> None:
         with self._lock:
-            if held := self._held.get(name):
+            # Writing a quota, even the same one, gives the group another period's share.
+            if (held := self._held.get(name)) and held.limit != limit:
                 self._hold(held, limit)
 
     def usage(self, name: str) -> Usage | None:

@@ -18,7 +18,7 @@ from arcbed.harness.contract import Backend, CloudOptions, ProxyHost, ProxyKind
 from arcbed.harness.errors import BedError, NotCoveredError
 from arcbed.harness.machine import Machine
 from arcbed.harness.places import PROCESS, Place
-from arcbed.harness.recorder import Attachment, Recorder
+from arcbed.harness.recorder import Attachment, Chart, Recorder
 
 T = TypeVar("T")
 DEFAULT_GROUP = "rg-arcbed"
@@ -244,6 +244,11 @@ class Bed:
         """Put something on the record of this step."""
         if self.recorder:
             self.recorder.event("note", title, body=body)
+
+    def chart(self, chart: Chart) -> None:
+        """Show a chart with this step in the report."""
+        if self.recorder:
+            self.recorder.chart(chart)
 
     def check(self) -> None:
         """Every process of the bed that should run does.

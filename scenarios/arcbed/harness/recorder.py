@@ -35,6 +35,24 @@ class Event:
     mark: str = ""
 
 
+@dataclass(frozen=True)
+class Curve:
+    """Values over time: ``(seconds, value)``, the value holding since the point before."""
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure of a step: curves, and a limit that may change, None while there is none."""
+
+    title: str
+    unit: str
+    curves: tuple[Curve, ...]
+    limit: tuple[tuple[float, float | None], ...] = ()
+
+
 @dataclass
 class Step:
     """One step of a story."""
@@ -46,6 +64,7 @@ class Step:
     outcome: Outcome = "running"
     error: str = ""
     events: list[Event] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
 
 
 @dataclass
@@ -150,6 +169,11 @@ class Recorder:
         self._step.events.append(event)
         for observer in self._observers:
             observer.event(self.story, self._step, event)
+
+    def chart(self, chart: Chart) -> None:
+        """Show a chart with the step; outside a step it is not kept."""
+        if self._step is not None:
+            self._step.charts.append(chart)
 
     def began(self) -> None:
         """Tell the observers that the story is about to run."""

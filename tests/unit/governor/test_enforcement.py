@@ -74,6 +74,18 @@ async def test_limit_can_be_changed_and_taken_away_while_a_command_runs(enforcin
     await burner.kill()
 
 
+async def test_limit_that_is_given_again_gives_nothing_more(enforcing):
+    burner = await enforcing.launch(BURN, name="one", limit=Limit(5))
+    await span(0.5)
+    before = burner.usage().cpu_seconds
+    for _ in range(50):
+        await enforcing.limit("one", Limit(5))
+        await span(0.02)
+
+    assert burner.usage().cpu_seconds - before < 0.1
+    await burner.kill()
+
+
 async def test_account_mode_limits_nothing(open_governor, backend):
     governor = await open_governor(backend=backend, mode="account")
     burner = await governor.launch(BURN, name="one", limit=Limit(5))

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from arcbed import __version__
 from arcbed.harness.clauses import Clause, catalogue
 from arcbed.harness.recorder import StoryRun
+from arcbed.harness.reports.chart import svg
 from arcbed.harness.runner import Run
 
 WORDS = {
@@ -91,6 +92,7 @@ def _environment() -> Environment:
     )
     environment.filters["duration"] = duration
     environment.filters["code"] = code
+    environment.filters["svg"] = svg
     return environment
 
 

@@ -1,0 +1,200 @@
+"""The CPU limits of the agent, kept by the operating system and measured by its own account."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from arcbed.harness import Bed, BedError, Machine
+from arcbed.harness.checks import equal, exited, true
+from arcbed.harness.recorder import Chart, Curve
+from arcbed.harness.scenario import scenario
+
+GROUP = "rg-cpu"
+POLICY_LIMIT = "guestconfiguration.agent.cpulimit"
+BURN = "while :; do :; done"
+#: Children, each of which takes what it can get.
+BOMB = f"i=0; while [ $i -lt 200 ]; do sh -c '{BURN}' & i=$((i+1)); done; wait"
+#: Its parent ends, and it leaves the session.
+DAEMON = f"(setsid sh -c '{BURN}' >/dev/null 2>&1 &)"
+#: Seconds that are measured; a first second does not count, since a group begins with a whole share.
+SPAN = 12
+RHEL = 'NAME="Red Hat Enterprise Linux"\nID="rhel"\nID_LIKE="fedora"\nVERSION_ID="9.4"\n'
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a command used: ``(seconds, percent, limit)`` for each second, and its whole account."""
+
+    choice: Mapping[str, Any]
+    seconds: tuple[tuple[float, float, float | None], ...]
+    usage: Mapping[str, Any]
+
+    def mean(self, after: float = 1.5, until: float = 1e9) -> float:
+        """Percent of one core between two moments."""
+        used = length = before = 0.0
+        for at, percent, _ in self.seconds:
+            if after < at <= until:
+                used += percent * (at - before)
+                length += at - before
+            before = at
+        return used / length if length else 0.0
+
+    def chart(self, title: str) -> Chart:
+        """Its use over time with the limit."""
+        limit: list[tuple[float, float | None]] = []
+        before = 0.0
+        for at, _, value in self.seconds:
+            if not limit or limit[-1][1] != value:
+                limit.append((before, value))
+            before = at
+        points = tuple((at, percent) for at, percent, _ in self.seconds)
+        return Chart(title, "%", (Curve("CPU, % of one core", points),), tuple(limit))
+
+
+@scenario("5 % that is really 5 %", long=True)
+async def story(bed: Bed) -> None:
+    """Commands that take all the CPU they can get run within the limits of the agent.
+
+    The operating system keeps the limits. Which of its means are used is printed by `azcmagent show`: cgroups
+    where they can be written, else signals. Each figure is the mean of at least ten seconds by the kernel's
+    own account; the last run, without a limit, shows that the measurement can give another result.
+    """
+    await bed.cloud.new_group(GROUP)
+    machine = await bed.machine("cpu-01", resource_group=GROUP)
+    await keeps_to_five(bed, machine)
+    await follows_the_setting(bed, machine)
+    await is_not_escaped(bed, machine)
+    await lets_an_installation_have_more(bed, machine)
+    await uses_a_core_without(bed, machine)
+
+
+async def keeps_to_five(bed: Bed, machine: Machine) -> None:
+    """The policy agent's limit."""
+    async with bed.step(
+        "A busy loop under the policy agent's limit uses 5 % of a core", ["cpu.policy-agent"]
+    ):
+        trial = await run(machine, BURN, during=shown(bed, machine))
+        bed.chart(trial.chart("A busy loop under the policy agent's limit"))
+        near(trial.mean(), 5.0, 0.5)
+        enforced(trial)
+
+
+async def shown(bed: Bed, machine: Machine) -> None:
+    """`azcmagent show` names what limits while something is limited."""
+    await asyncio.sleep(2)  # noqa: TID251 - the trial has begun by then
+    done = await machine.azcmagent("show", "CPU Limit Backend")
+    exited(done, 0, "CPU Limit Backend")
+    bed.note(done.output.strip())
+    true("azcmagent show says that the limit is enforced", "(enforced)" in done.output, done.output)
+
+
+async def follows_the_setting(bed: Bed, machine: Machine) -> None:
+    """``azcmagent config set`` while a command runs."""
+    async with bed.step(
+        "The limit is set to 20, and cleared, while a command runs", ["cpu.config-sets-limit"]
+    ):
+        trial = await run(machine, BURN, seconds=3 * SPAN, during=changes(machine))
+        bed.chart(trial.chart(f"A busy loop while {POLICY_LIMIT} is set to 20 and cleared"))
+        limits = [limit for _, _, limit in trial.seconds]
+        equal("limits seen", sorted({limit for limit in limits if limit}), [5.0, 20.0])
+        first = next(at for at, _, limit in trial.seconds if limit == 20.0)
+        last = max(at for at, _, limit in trial.seconds if limit == 20.0)
+        near(trial.mean(until=first - 1), 5.0, 0.5)
+        near(trial.mean(first + 1, last), 20.0, 1.0)
+        near(trial.mean(last + 2), 5.0, 0.5)
+
+
+async def changes(machine: Machine) -> None:
+    """Set the limit a third of the way, clear it after two."""
+    for words in (("set", POLICY_LIMIT, "20"), ("clear", POLICY_LIMIT)):
+        await asyncio.sleep(SPAN)  # noqa: TID251 - the span that is measured
+        exited(await machine.azcmagent("config", *words), 0)
+
+
+async def is_not_escaped(bed: Bed, machine: Machine) -> None:
+    """What a command starts stays within its limit."""
+    async with bed.step("200 busy children use 5 % together", ["cpu.children"]):
+        trial = await run(machine, BOMB)
+        bed.chart(trial.chart("200 busy children"))
+        near(trial.mean(), 5.0, 0.75)
+        enforced(trial)
+
+    async with bed.step("A daemon that forks twice and leaves its session uses 5 %", ["cpu.detached"]):
+        trial = await run(machine, DAEMON)
+        bed.chart(trial.chart("A daemon whose parent has ended"))
+        near(trial.mean(), 5.0, 0.5)
+        enforced(trial)
+
+
+async def lets_an_installation_have_more(bed: Bed, machine: Machine) -> None:
+    """The window of 2022 on Red Hat and its like."""
+    agent = "AzureMonitorLinuxAgent"
+    async with bed.step(
+        "On RHEL the Azure Monitor agent may use 60 % while it is installed, and 5 % afterwards",
+        ["cpu.installation-window"],
+    ):
+        folder = machine.path("home")
+        await like_rhel(machine)
+        machine.set_local_config(agent__profile="seed", host__root=str(folder / "rhel"))
+        install = await run(machine, BURN, "--extension", agent, "--during", "install")
+        enable = await run(machine, BURN, "--extension", agent, "--during", "enable")
+        machine.set_local_config(agent__profile=None, host__root=None)
+        bed.chart(install.chart("Installing"))
+        bed.chart(enable.chart("Enabling"))
+        equal("limits", [install.seconds[-1][2], enable.seconds[-1][2]], [60.0, 5.0])
+        near(enable.mean(), 5.0, 0.5)
+        near(install.mean(), 60.0, 4.0)
+
+
+async def like_rhel(machine: Machine) -> None:
+    """Give the machine a folder whose os-release goes before its own."""
+    place = f"{machine.path('home')}/rhel/etc"
+    exited(await machine.command("mkdir", "-p", place), 0)
+    (machine.path("home") / "rhel" / "etc" / "os-release").write_text(RHEL)
+
+
+async def uses_a_core_without(bed: Bed, machine: Machine) -> None:
+    """The control run."""
+    async with bed.step("Without a limit the same loop uses more than 80 % of a core", ["cpu.not-enforced"]):
+        trial = await run(machine, BURN, "--no-limit")
+        bed.chart(trial.chart("A busy loop without a limit"))
+        equal("reported as enforced", trial.usage["enforced"], expected=False)
+        true("it uses more than 80 % of a core", trial.mean() > 80, f"{trial.mean():.1f} %")
+
+
+async def run(machine: Machine, script: str, *flags: str, seconds: float = SPAN, during: Any = None) -> Trial:
+    """Run a shell script within the machine's limits for some seconds, and something beside it.
+
+    Raises:
+        BedError: it could not be run.
+    """
+    words = ["python3", "-m", "arcbed_agent.governor", *flags, "--seconds", str(seconds)]
+    command = machine.command(
+        *("env", "PYTHONPATH=/opt/azcmagent/lib", *words, "--", "sh", "-c", script), limit=seconds + 60
+    )
+    done, _ = await asyncio.gather(command, during or asyncio.sleep(0))  # noqa: TID251 - nothing to wait for
+    if done.exit_code:
+        raise BedError(f"the trial left with {done.exit_code}: {done.output.strip()}")
+    choice, *accounts, end = [json.loads(line) for line in done.stdout.splitlines()]
+    return Trial(
+        choice["choice"],
+        tuple((one["at"], one["percent"], one["limitPercent"]) for one in accounts),
+        end["usage"],
+    )
+
+
+def near(measured: float, percent: float, tolerance: float) -> None:
+    """A mean is what the limit says."""
+    close = abs(measured - percent) <= tolerance
+    true(f"it uses {percent:g} +- {tolerance:g} % of one core", close, f"{measured:.2f} %")
+
+
+def enforced(trial: Trial) -> None:
+    """The report says that the limit was kept, and by what."""
+    equal("reported as enforced", trial.usage["enforced"], expected=True)
+    equal("back end of the report", trial.usage["backend"], trial.choice["backend"])
+    equal("escapes", trial.usage["escapes"], [])
