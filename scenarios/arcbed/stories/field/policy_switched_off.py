@@ -1,6 +1,6 @@
 """A policy is always non-compliant because guest configuration was switched off on the machine itself.
 
-From the security overview of Azure Arc-enabled servers: the switch is local, Azure can only show what follows.
+From the security overview of Azure Arc-enabled servers: the switch is local, Azure only shows what follows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAME = "OffPolicy"
     "Guest configuration switched off locally", options=CloudOptions(clock="stepped", start="2026-03-01")
 )
 async def story(bed: Bed) -> None:
-    """Somebody has run ``azcmagent config set guestconfiguration.enabled false``; the policy cannot be met."""
+    """``azcmagent config set guestconfiguration.enabled false``: no policy can be met."""
     await bed.cloud.register()
     await policies.register(bed)
     await bed.cloud.new_group(GROUP)
