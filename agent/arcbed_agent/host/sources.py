@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 
@@ -81,7 +82,17 @@ def this_machine(shadow: Path | None = None) -> Sources:
 
 
 def _run(command: Sequence[str]) -> str:
-    # Asked for every heartbeat: finding out that a program is missing must not cost a fork.
+    # The firmware says the same until the machine starts again, and it is asked for every heartbeat.
+    return _firmware(tuple(command)) if command[0] == "dmidecode" else _output(command)
+
+
+@cache
+def _firmware(command: tuple[str, ...]) -> str:
+    return _output(command)
+
+
+def _output(command: Sequence[str]) -> str:
+    # Finding out that a program is missing must not cost a fork.
     if shutil.which(command[0]) is None:
         return ""
     try:

@@ -19,8 +19,8 @@ SPREAD = timedelta(days=1)
 FOUR_HOURS = timedelta(hours=4)
 #: Attempts that follow a failure at once, before a host's circuit opens (docs/wire.md, section 15).
 QUICK = 2
-#: Hosts that a cut machine fails at: its region's service, and after three failures the global one that it asks
-#: for another. Among processes all services are on one host.
+#: Hosts that a cut machine fails at: its region's service, then the global one that it asks for another.
+#: Among processes all services are on one host.
 FAILING_HOSTS = {"process": 1}
 HEARTBEAT = {"method": "POST", "route": "/machine/{id}/heartbeat"}
 IDENTITY = {"method": "POST", "route": "/machine/{id}/identity"}
