@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -325,3 +326,10 @@ class ExtdBed:
         """As after a notification, and long enough for reports to be sent."""
         extd.poke()
         await self.clock.advance(seconds=seconds)
+        await self.quiet()
+
+    async def quiet(self) -> None:
+        """Let what was set in motion by the last turn of the loop come to rest."""
+        for _ in range(10):
+            await asyncio.sleep(0)  # noqa: TID251 - turns of the loop, no time
+        await self.clock.settled()

@@ -83,7 +83,8 @@ def decide(operation: Operation) -> dict[str, Any]:
     goal, handler = operation.goal, operation.handler
     there = handler.state != NOT_INSTALLED and operation.folder(handler.version or goal.version).exists()
     others = operation.tools.store.of_handler(goal.handler)
-    enabled = [one.wanted.extension_name for one in others if one.enabled]
+    # A version whose upgrade has stopped is disabled, whatever its configurations were.
+    enabled = [one.wanted.extension_name for one in others if one.enabled and handler.state == ENABLED]
     plan: dict[str, Any] = {"from": handler.version, "enabled": enabled}
     if goal.removal:
         return plan | {"path": "remove", "there": there}
@@ -306,10 +307,11 @@ def _enable_failed(operation: Operation, folder: Folder, error: OperationError) 
         return
     path = folder.status_file(operation.sequence, name)
     if not path.exists():
-        made = status.Substatus(status="error", code=error.code, message=error.message).document()
+        text = operation.tools.redactor.clean(error.message)
+        made = status.Substatus(status="error", code=error.code, message=text).document()
         made |= {"operation": "Enable"}
-        text = operation.tools.clock.now().isoformat()
-        folder.write_status(path, {"version": 1.0, "timestampUTC": text, "status": made})
+        now = operation.tools.clock.now().isoformat()
+        folder.write_status(path, {"version": 1.0, "timestampUTC": now, "status": made})
 
 
 def disabled(operation: Operation, folder: Folder, name: str) -> None:

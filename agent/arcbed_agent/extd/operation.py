@@ -156,7 +156,7 @@ class Operation:
             version=version or before.version,
             status=READY if ready else NOT_READY,
             code=code,
-            message=message,
+            message=self.tools.redactor.clean(message),
         )
         self.tools.store.put_handler(handler)
         document = {
