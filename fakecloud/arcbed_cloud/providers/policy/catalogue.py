@@ -3,7 +3,8 @@
 ``catalogue.json`` says of each what differs: configuration, operating system, effect, parameters. The rule
 is the one that Microsoft's definitions share, with the conditions on images of Azure VMs shortened to the
 operating system, for the machines of a bed are Arc machines. ``parametersLeftOut`` counts parameters whose
-keys are not known here; such a definition takes none.
+keys are not known here; such a definition takes none. The existence condition of one that is ``unhashed``
+does not look at the parameters' hash.
 """
 
 from __future__ import annotations
@@ -110,6 +111,8 @@ def _description(entry: Document) -> str:
 
 def _parameter(parameter: Document) -> Document:
     document: Document = {"type": "string", "metadata": {"displayName": parameter["name"]}}
+    if "allowed" in parameter:
+        document["allowedValues"] = parameter["allowed"]
     if "default" in parameter:
         document["defaultValue"] = parameter["default"]
     return document
@@ -157,7 +160,9 @@ def _name(entry: Document) -> str:
 
 def _details(entry: Document, given: list[Document]) -> Document:
     exists: list[Document] = [{"field": f"{GUEST_TYPE}/complianceStatus", "equals": "Compliant"}]
-    if given:
+    if entry.get("unhashed"):
+        exists.append({"value": f"[parameters('{given[0]['name']}')]", "notEquals": "{}"})
+    elif given:
         exists.append({"field": f"{GUEST_TYPE}/parameterHash", "equals": _hash(given)})
     details: Document = {
         "type": GUEST_TYPE,
