@@ -116,3 +116,51 @@ def test_extensions_are_set_up_together_and_named_by_their_type(hybridcompute, g
         done = hybridcompute.begin_setup_extensions(group, "web-01", wanted, polling_interval=0.1).result(30)
     assert sorted(one.type for one in done.extensions) == ["Gauge", "Probe"]
     assert [one.name for one in hybridcompute.machine_extensions.list(group, "web-01")] == ["Gauge", "Probe"]
+
+
+def test_run_command_gives_its_output_and_is_deleted(hybridcompute, group, machine):
+    commands = hybridcompute.machine_run_commands
+    said = {"executionState": "Succeeded", "exitCode": 0, "output": "uid=0(root)"}
+
+    def run(item):
+        return {**well_done(item), "instanceView": {"message": json.dumps(said)}}
+
+    given = {"location": "westeurope", "properties": {"source": {"script": "id"}, "timeoutInSeconds": 60}}
+    with machine.obeying(run):
+        made = commands.begin_create_or_update(group, "web-01", "run1", given, polling_interval=0.1).result(
+            30
+        )
+        assert made.properties.instance_view.execution_state == "Succeeded"
+        assert made.properties.instance_view.output == "uid=0(root)"
+        assert made.properties.timeout_in_seconds == 60
+        assert [one.name for one in commands.list(group, "web-01")] == ["run1"]
+        commands.begin_delete(group, "web-01", "run1", polling_interval=0.1).result(30)
+    with pytest.raises(ResourceNotFoundError):
+        commands.get(group, "web-01", "run1")
+
+
+def test_what_can_be_installed_is_listed_by_both_generations_of_the_api(hybridcompute, published):
+    place, publisher = "westeurope", "Contoso.Tools"
+    versions = [
+        one.properties.version for one in hybridcompute.extension_metadata.list(place, publisher, "Probe")
+    ]
+    assert versions == ["2.0.0", "1.1.0", "1.0.1"]
+    one = hybridcompute.extension_metadata.get(place, publisher, "Probe", "1.1.0")
+    assert one.properties.extension_type == "probe"
+    assert publisher in [one.name for one in hybridcompute.extension_publisher.list(place)]
+    assert [one.name for one in hybridcompute.extension_type.list(place, publisher)] == ["Gauge", "Probe"]
+    assert [
+        one.properties.version for one in hybridcompute.extension_metadata_v2.list(place, publisher, "Probe")
+    ] == versions
+    second = hybridcompute.extension_metadata_v2.get(place, publisher, "Probe", "1.1.0")
+    assert second.properties.operating_system == "Linux"
+    assert "Contoso.Tools.Probe__1.1.0.zip?" in second.properties.extension_uris[0]
+
+
+def test_refusal_has_azures_code(hybridcompute, group, machine):
+    with pytest.raises(HttpResponseError) as error:
+        hybridcompute.machine_extensions.begin_create_or_update(
+            group, "web-01", "probe", body(typeHandlerVersion="7.0")
+        )
+    assert error.value.error.code == "HCRP400"
+    assert "ExtensionNotFound" in error.value.error.message
