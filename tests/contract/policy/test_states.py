@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from arcbed_cloud.providers.policy import query
 from arcbed_cloud.providers.policy.schedule import fingerprint
 
 AUDITED = "AzureLinuxBaseline"
@@ -213,3 +214,26 @@ def test_heartbeat_alone_does_not_make_a_machine_another_one():
     }
     assert fingerprint(machine) == fingerprint(later)
     assert fingerprint(machine) != fingerprint({**machine, "tags": {"a": "b"}})
+
+
+async def test_long_answer_comes_in_pages(two, monkeypatch):
+    monkeypatch.setattr(query, "PAGE", 3)
+    path = f"{two.subscription}/{INSIGHTS}/policyStates/latest/queryResults"
+    page = await two.ok("POST", path, **{"$orderby": "resourceId asc", "$filter": "isCompliant eq false"})
+    found = list(page["value"])
+    while link := page.get("@odata.nextLink"):
+        page = (await two.arm("POST", link)).json()
+        found += page["value"]
+    assert len({(one["resourceId"], one["policyDefinitionId"]) for one in found}) == len(found) == 7
+    assert [one["resourceId"] for one in found] == sorted(one["resourceId"] for one in found)
+
+
+async def test_report_that_was_kept_but_not_evaluated_before_a_crash_counts_after_it(bed):
+    await bed.assign()
+    await bed.clock.advance(FIVE)
+    await bed.cloud.policy.stop()
+    await bed.report(AUDITED, "Compliant")
+    assert await bed.state() == "NonCompliant"
+    await bed.restart()
+    await bed.settle()
+    assert await bed.state() == "Compliant"
