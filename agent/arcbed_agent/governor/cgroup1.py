@@ -130,7 +130,7 @@ class Group1:
             return True
         return path == self._path or path.startswith(f"{self._path}/")
 
-    def waited_for(self, pid: int, seconds: float) -> None:
+    def waited_for(self, pid: int, seconds: float, children: float) -> None:
         """The kernel keeps the account."""
 
     def kill(self) -> None:
@@ -163,8 +163,8 @@ class Cgroup1:
 
     @property
     def reason(self) -> str:
-        """Where the groups are made."""
-        return f"cpu controller of cgroup v1 writable at {self._cpu}"
+        """Below which folder the groups are made."""
+        return f"cpu controller of cgroup v1 writable at {self._cpu.parents[1]}"
 
     @classmethod
     def probe(cls, below: str, *, proc: Path = PROC) -> Cgroup1:

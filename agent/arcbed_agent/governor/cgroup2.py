@@ -104,7 +104,7 @@ class Group2:
             return True
         return path == self._path or path.startswith(f"{self._path}/")
 
-    def waited_for(self, pid: int, seconds: float) -> None:
+    def waited_for(self, pid: int, seconds: float, children: float) -> None:
         """The kernel keeps the account."""
 
     def kill(self) -> None:
@@ -138,8 +138,8 @@ class Cgroup2:
 
     @property
     def reason(self) -> str:
-        """Where the groups are made."""
-        return f"cpu controller of cgroup v2 writable at {self._folder}"
+        """Below which folder the groups are made."""
+        return f"cpu controller of cgroup v2 writable at {self._folder.parents[1]}"
 
     @classmethod
     def probe(cls, below: str, *, proc: Path = PROC) -> Cgroup2:

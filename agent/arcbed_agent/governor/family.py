@@ -45,14 +45,15 @@ class Family:
     Attributes:
         fallback: names the group that a process is counted to when nothing tells whose it is; the one with
             the tightest limit, so that to hide one's origin is never worth it.
-        waited_for: told of the group, pid and CPU seconds of each orphan that was waited for.
+        waited_for: told of the group and pid of each orphan that was waited for, of its CPU seconds with its
+            children's, and of its children's.
         lock: held while a process is started, and by all that count.
     """
 
     def __init__(self, place: str) -> None:
         self._mark = f"{MARK}={place}/"
         self.fallback: Callable[[], str | None] = lambda: None
-        self.waited_for: Callable[[str, int, float], None] = lambda _name, _pid, _seconds: None
+        self.waited_for: Callable[[str, int, float, float], None] = lambda *_: None
         self._roots: dict[int, str] = {}
         self._adopted: dict[tuple[int, int], str] = {}
         self._known: dict[tuple[int, int], str] = {}
@@ -164,7 +165,7 @@ class Family:
         with contextlib.suppress(ChildProcessError):
             pid, _, used = os.wait4(child.pid, os.WNOHANG)
             if pid:
-                self.waited_for(name, pid, seconds(used))
+                self.waited_for(name, pid, seconds(used), child.waited)
         return True
 
     def _below(self, pid: int) -> Iterator[Member]:

@@ -60,8 +60,14 @@ class Group(Protocol):
     def holds(self, pid: int) -> bool:
         """Whether the process is inside; True for one that has ended."""
 
-    def waited_for(self, pid: int, seconds: float) -> None:
-        """This daemon has waited for a process of it that had used so many CPU seconds in all."""
+    def waited_for(self, pid: int, seconds: float, children: float) -> None:
+        """This daemon has waited for a process of it.
+
+        Args:
+            pid: which.
+            seconds: of CPU that it and the children it had waited for have used.
+            children: of that, those of its children.
+        """
 
     def kill(self) -> None:
         """SIGKILL every process in it once."""

@@ -221,14 +221,14 @@ class GroupGovernor:
             self._family.launched(child.pid, held.name)
         return child
 
-    def _reaped(self, pid: int, seconds: float) -> None:
+    def _reaped(self, pid: int, seconds: float, children: float) -> None:
         if name := self._family.reaped(pid):
-            self.waited_for(name, pid, seconds)
+            self.waited_for(name, pid, seconds, children)
 
-    def waited_for(self, name: str, pid: int, seconds: float) -> None:
+    def waited_for(self, name: str, pid: int, seconds: float, children: float) -> None:
         """A process of the group was waited for; called by `Family` too."""
         if held := self._held.get(name):
-            held.group.waited_for(pid, seconds)
+            held.group.waited_for(pid, seconds, children)
 
     def tightest(self) -> str | None:
         """The group with the smallest limit, for `Family`."""

@@ -50,6 +50,7 @@ class Account:
         self._alive: dict[Key, tuple[float, float]] = {}
         self._ended: dict[Key, float] = {}
         self._waited_for = 0.0
+        self._to_pay = 0.0
         self.total = 0.0
 
     def read(self, members: Mapping[int, Member]) -> float:
@@ -60,6 +61,8 @@ class Account:
         for key, (own, waited) in before.items():
             if key not in self._alive:
                 self._ended[key] = own + waited
+        self._pay(self._to_pay)
+        self._to_pay = 0.0
         for key, (_, waited) in self._alive.items():
             self._pay(waited - before.get(key, (0.0, 0.0))[1])
         alive = sum(own + waited for own, waited in self._alive.values())
@@ -77,9 +80,12 @@ class Account:
             if self._ended[key] <= 0:
                 del self._ended[key]
 
-    def waited_for(self, pid: int, seconds: float) -> None:
-        """This daemon has waited for `pid`, which used so much in all."""
+    def waited_for(self, pid: int, seconds: float, children: float) -> None:
+        """This daemon has waited for `pid`, which used so much in all, and its children so much of it."""
         self._waited_for += seconds
+        self._to_pay += children - sum(
+            waited for (known, _), (_, waited) in self._alive.items() if known == pid
+        )
         for key in [key for key in (*self._alive, *self._ended) if key[0] == pid]:
             self._alive.pop(key, None)
             self._ended.pop(key, None)
@@ -163,10 +169,10 @@ class Tree:
         """All processes of the tree."""
         return set(self._duty.members(self.name))
 
-    def waited_for(self, pid: int, seconds: float) -> None:
+    def waited_for(self, pid: int, seconds: float, children: float) -> None:
         """This daemon has waited for a process of the tree."""
         with self._duty.lock:
-            self._account.waited_for(pid, seconds)
+            self._account.waited_for(pid, seconds, children)
 
     def kill(self) -> None:
         """SIGKILL reaches the stopped too."""

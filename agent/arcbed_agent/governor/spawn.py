@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import IO
 
 from arcbed_agent.governor.contract import GovernorError
+from arcbed_agent.governor.processes import look
 
 _GATE = 'read -r go || exit 125; exec "$@" </dev/null'
-Reaped = Callable[[int, float], None]
+#: Called with the pid, its CPU seconds with those of its children, and those of its children.
+Reaped = Callable[[int, float, float], None]
 
 
 def program(name: str, environment: Mapping[str, str], cwd: Path | str | None) -> str:
@@ -50,7 +52,7 @@ class Child:
     Args:
         command: with the program's path first.
         prefix: what stands before the gate on the command line, such as systemd-run.
-        reaped: told of the pid and the CPU seconds, children's included, just before the pid is free.
+        reaped: told when the process was waited for.
     """
 
     def __init__(
@@ -126,8 +128,9 @@ class Child:
         """In a thread of its own: wait, have the account closed, then give the pid free."""
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            ended = look(self.pid)
             _, status, used = os.wait4(self.pid, 0)
-            self._reaped(self.pid, seconds(used))
+            self._reaped(self.pid, seconds(used), ended.waited if ended else 0.0)
             self.returncode = self._process.returncode = os.waitstatus_to_exitcode(status)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._over.set)

@@ -144,7 +144,7 @@ class Slice:
         """Whether the process is in one of its scopes."""
         return self._inside is None or self._inside.holds(pid)
 
-    def waited_for(self, pid: int, seconds: float) -> None:
+    def waited_for(self, pid: int, seconds: float, children: float) -> None:
         """The kernel keeps the account."""
 
     def kill(self) -> None:

@@ -129,7 +129,7 @@ def test_probe_in_a_container_moves_its_processes_to_a_leaf_and_hands_cpu_down(o
     assert tree.procs(tree.root / "arc-init") == {OWN}
     assert (tree.root / "arc/gcad/cgroup.subtree_control").read_text() == "cpu\n"
     assert not (tree.root / "arc/gcad/probe").exists()
-    assert backend.reason == f"cpu controller of cgroup v2 writable at {tree.root}/arc/gcad"
+    assert backend.reason == f"cpu controller of cgroup v2 writable at {tree.root}"
 
 
 def test_probe_at_the_root_of_the_tree_leaves_processes_where_they_are(kernel, tmp_path):
