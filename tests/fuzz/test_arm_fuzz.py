@@ -16,6 +16,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from onboarded import World
 from tests.support.packages import package
 
 from arcbed_cloud.services.extensions import Gallery
@@ -24,6 +25,7 @@ VM_ID = "9a0d1c9e-2f10-4d53-9d5e-000000000001"
 #: Operations of the table, each of which must be reached.
 OPERATIONS = 105
 ASSIGNMENT = "5c1b2e3d-0000-4000-8000-000000000001"
+REPORT = "5c1b2e3d-0000-4000-8000-000000000003"
 CUSTOM_ROLE = "5c1b2e3d-0000-4000-8000-000000000002"
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 #: A single value per path parameter that exists in the fuzzed bed.
@@ -37,6 +39,7 @@ EXISTING = {
     "roleDefinitionId": READER,
     "roleAssignmentName": ASSIGNMENT,
     "guestConfigurationAssignmentName": "Baseline",
+    "reportId": REPORT,
     "extensionName": "probe",
     "runCommandName": "run1",
     "publisher": "Contoso.Tools",
@@ -146,6 +149,7 @@ class Target:
         answer = self.client.post(f"/{cloud.env['tenantId']}/oauth2/v2.0/token", data=form)
         self.started = parsedate_to_datetime(answer.headers["date"])
         self.client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        self.world = World(cloud)
         self.statuses: dict[str, Counter[int]] = defaultdict(Counter)
         self.operations: dict[str, str] = {}
 
@@ -162,7 +166,10 @@ class Target:
         )
         self.client.put(
             f"{group}/providers/Microsoft.HybridCompute/machines/m1?api-version=2024-07-10",
-            json={"location": "westeurope", "properties": {"vmId": VM_ID}},
+            json={
+                **self.world.body(),
+                "properties": {"vmId": VM_ID, "clientPublicKey": self.world.key.public_text},
+            },
         )
         self.client.put(
             f"{group}/providers/Microsoft.HybridCompute/machines/m1/providers/Microsoft.GuestConfiguration"
@@ -198,6 +205,33 @@ class Target:
         self.client.delete(f"{machine}/runCommands/run2{version}")
         with admin(self.cloud) as client:
             client.post("/_fakecloud/clock/advance", json={"seconds": 6 * 3_600}).raise_for_status()
+
+    def report(self) -> None:
+        """What a machine says of its assignment, if ARM does not show it already."""
+        group = f"/subscriptions/{self.subscription}/resourceGroups/fuzz"
+        machine = f"{group}/providers/Microsoft.HybridCompute/machines/m1"
+        assignment = (
+            f"{machine}/providers/Microsoft.GuestConfiguration/guestConfigurationAssignments/Baseline"
+        )
+        if self.client.get(f"{assignment}/reports/{REPORT}?api-version=2024-04-05").is_success:
+            return
+        headers = {"Authorization": f"Bearer {self.world.beat(machine, VM_ID)['token']}"}
+        service = f"/gas/virtualMachines/{VM_ID}/assignments"
+        item = self.client.get(f"{service}?api-version=sim-1", headers=headers).json()["value"][0]
+        report = {
+            "assignmentName": "Baseline",
+            "assignmentHash": item["assignmentHash"],
+            "itemGeneration": item["itemGeneration"],
+            "configuration": {"name": "Baseline"},
+            "operationType": "Initial",
+            "jobId": REPORT,
+            "startTime": "2026-03-01T12:00:00Z",
+            "endTime": "2026-03-01T12:00:05Z",
+            "complianceStatus": "Compliant",
+            "seq": 1,
+        }
+        url = f"{service}/Baseline/reports/{REPORT}?api-version=sim-1"
+        self.client.put(url, headers=headers, json=report).raise_for_status()
 
     def long_running(self) -> dict[str, str]:
         """Operation ids by the start of their path: a machine's deletion, a group's, and a policy scan."""
@@ -308,6 +342,7 @@ def target(start_cloud, tmp_path):
     target = Target(cloud)
     yield target
     target.client.close()
+    target.world.client.close()
     cloud.stop()
     assert "Traceback" not in (tmp_path / "state.log").read_text()
 
@@ -320,6 +355,8 @@ def fuzz(target: Target, examples: int) -> None:
     for result in schema.get_all_operations():
         operation = result.ok()
         target.prepare()
+        if operation.definition.raw["operationId"] == "GuestConfigurationHCRPAssignmentReports_Get":
+            target.report()
 
         @settings(
             max_examples=examples,
