@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -15,11 +16,23 @@ CAP = 204_800
 
 
 def _moment(text: str) -> str:
-    times.read(text)  # ValueError is pydantic's to report
+    try:
+        times.read(text)  # ValueError is pydantic's to report
+    except OverflowError as error:
+        raise ValueError("outside of the years that there are") from error
     return text
 
 
+def _small(value: Any) -> Any:
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        raise ValueError("a number of more than 64 bits") from error
+    return value
+
+
 Moment = Annotated[str, StringConstraints(max_length=40), AfterValidator(_moment)]
+Free = Annotated[dict[str, Any], AfterValidator(_small)]
 Status = Literal["Compliant", "NonCompliant", "Pending"]
 
 
@@ -39,7 +52,7 @@ class Resource(_Part):
 
     resource_id: str = ""
     compliance_status: Status
-    properties: dict[str, Any] = Field(default_factory=dict)
+    properties: Free = Field(default_factory=dict)
     reasons: list[Reason] = Field(default_factory=list)
 
 
@@ -63,8 +76,8 @@ class Report(_Part):
     end_time: Moment
     compliance_status: Status
     resources: list[Resource] = Field(default_factory=list)
-    engine: dict[str, Any] | None = None
-    error: dict[str, Any] | None = None
+    engine: Free | None = None
+    error: Free | None = None
     seq: int = Field(ge=0, lt=2**53)
     truncated: bool = False
 
