@@ -76,12 +76,13 @@ def discover() -> Mapping[str, Scenario]:
 
 
 def named(*names: str) -> list[Scenario]:
-    """The stories called `names`, in that order.
+    """The stories called `names`, in that order; a file's name, as ``cut_machine``, will do.
 
     Raises:
         BedError: there is none of that name.
     """
     known = discover()
-    if missing := [name for name in names if name not in known]:
+    wanted = [name.replace("_", "-") for name in names]
+    if missing := [name for name in wanted if name not in known]:
         raise BedError(f"no scenario called {', '.join(missing)}; there are: {', '.join(known)}")
-    return [known[name] for name in names]
+    return [known[name] for name in wanted]
