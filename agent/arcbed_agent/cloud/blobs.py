@@ -72,10 +72,17 @@ async def fetch(
         check_address(url)
         begun, etag = _begun(part)
         ranged = {"Range": f"bytes={begun}-", "If-Range": etag} if begun and etag else {}
-        async with transport.stream("GET", url, headers=sent | ranged) as answer:
-            if not answer.is_redirect:
-                return await _receive(answer, part, begun, limit)
-            target = urljoin(url, answer.headers.get("location", ""))
+        try:
+            async with transport.stream("GET", url, headers=sent | ranged) as answer:
+                if not answer.is_redirect:
+                    return await _receive(answer, part, begun, limit)
+                target = urljoin(url, answer.headers.get("location", ""))
+        except CloudError as error:
+            if error.status != 416 or not ranged:
+                raise
+            # All of it had arrived when the agent was ended, so there is no rest to ask for: once more.
+            discard(part)
+            continue
             if urlsplit(target).netloc != urlsplit(url).netloc:
                 sent = {}
             url = target

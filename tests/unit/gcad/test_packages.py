@@ -50,6 +50,20 @@ async def test_an_interrupted_download_goes_on_where_it_was(bed, content):
     assert second.headers["range"] == "bytes=100-"
 
 
+async def test_a_download_that_was_complete_when_the_agent_ended_is_taken_once_more(bed, content):
+    made = content()
+    bed.service.put("motd", made)
+    key = hashlib.sha256(made).hexdigest()
+    bed.layout["packages"].mkdir(parents=True)
+    async with bed.running():
+        (bed.layout["packages"] / f"{key}.part").write_bytes(made)
+        (bed.layout["packages"] / f"{key}.part.etag").write_text(f'"{key[:8]}"')
+        bed.service.script("packages.test", refusal(416, "InvalidRange"))
+        await bed.pass_time(minutes=5)
+    assert bed.statuses() == ["Compliant"]
+    assert len(bed.service.asked("GET", "packages.test")) == 2
+
+
 async def test_a_package_that_changed_meanwhile_is_fetched_from_its_start(bed, content):
     made = content()
     bed.service.put("motd", made)
