@@ -272,7 +272,7 @@ PROPERTIES: Final[Mapping[str, Property]] = MappingProxyType(
             Property("gcad.jitterPercent", 10, "Spread of the pull period", _check_spread, ours=True),
             Property("gcad.pullSeconds", 0, "Period of assignment pulls", _check_seconds, ours=True),
             Property("gcad.consistencySeconds", 0, "Period of evaluations", _check_seconds, ours=True),
-            Property("gcad.reapplyAfterSeconds", 900, "Gap that counts as cut off", _check_gap, ours=True),
+            Property("gcad.reapplyAfterSeconds", 0, "Gap that counts as cut off", _check_seconds, ours=True),
             Property(
                 "gcad.reapply", "pending", "After a gap: pending or changed-only", _check_reapply, ours=True
             ),

@@ -17,7 +17,7 @@ from arcbed_agent.cloud.transport import CloudError, UnreachableError
 from arcbed_agent.errors import AgentError
 from arcbed_agent.gcad import desired
 from arcbed_agent.gcad.logs import DISPATCHER, PULL, by
-from arcbed_agent.gcad.records import PERIOD, RETENTION_SECONDS, Changes, Sync, written
+from arcbed_agent.gcad.records import PERIOD, Changes, Sync, written
 from arcbed_agent.gcad.service import Service
 from arcbed_agent.gcad.store import Store
 from arcbed_agent.himds.backoff import GONE, BackOff, Circuits, asked_wait, machine_is_gone, transient
@@ -115,7 +115,7 @@ class Pulls:
         asked = self._clock.now()
         sync = self._store.sync
         gap = sync.gap(asked)
-        after = self._service.config.number("gcad.reapplyAfterSeconds")
+        after = self._service.config.number("gcad.reapplyAfterSeconds") or sync.reapply_after_seconds
         back = gap is not None and gap >= timedelta(seconds=after)
         self._log.info("Getting assignments from the service", extra=by(PULL))
         pull = await self._service.pull("" if back else sync.etag)
@@ -146,15 +146,16 @@ class Pulls:
         return changes
 
     def _synced(self, pull: Pull, asked: datetime) -> Sync:
-        retention = pull.document.get("retentionSeconds") if pull.document else None
-        kept = self._store.sync.retention_seconds or RETENTION_SECONDS
+        kept = self._store.sync
+        said = pull.document or {}
         return replace(
-            self._store.sync,
+            kept,
             last=written(asked),
             etag=pull.etag,
             vm_id=self._service.machine.vm_id,
-            retention_seconds=retention if isinstance(retention, int) and retention > 0 else kept,
-            purged="" if pull.document else self._store.sync.purged,
+            retention_seconds=_seconds(said.get("retentionSeconds"), kept.retention_seconds),
+            reapply_after_seconds=_seconds(said.get("reapplyAfterSeconds"), kept.reapply_after_seconds),
+            purged="" if pull.document else kept.purged,
         )
 
     def _after_failure(self, error: Exception) -> float:
@@ -196,3 +197,8 @@ class Pulls:
     def _schedule(self, seconds: float) -> None:
         self.next = self._clock.now() + timedelta(seconds=seconds)
         self._wake.set()
+
+
+def _seconds(said: object, kept: int) -> int:
+    """What the service says, if it is a length of time."""
+    return said if isinstance(said, int) and said > 0 else kept

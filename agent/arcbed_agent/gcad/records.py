@@ -10,6 +10,8 @@ from typing import Any, Final, Self
 #: Documented: 14 days. The service says it with each pull.
 RETENTION_SECONDS: Final = 1_209_600
 PERIOD: Final = 300
+#: A shorter gap between two contacts is none.
+REAPPLY_AFTER_SECONDS: Final = 900
 #: The least time between two evaluations of an assignment.
 INTERVAL_MINUTES: Final = 15
 
@@ -59,6 +61,7 @@ class Sync(_Kept):
         last: time of the last pull that was answered with 200 or 304.
         etag: what that answer was marked with; empty makes the next pull unconditional.
         retention_seconds: how long assignments outlive the last contact.
+        reapply_after_seconds: the gap after which they are applied again.
         purged: when assignments were deleted because that was over; empty if they were not since.
         vm_id: the machine that all this belongs to.
     """
@@ -66,6 +69,7 @@ class Sync(_Kept):
     last: str = ""
     etag: str = ""
     retention_seconds: int = RETENTION_SECONDS
+    reapply_after_seconds: int = REAPPLY_AFTER_SECONDS
     purged: str = ""
     vm_id: str = ""
 
