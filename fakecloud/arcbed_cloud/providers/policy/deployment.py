@@ -47,7 +47,13 @@ class Deployer:
         try:
             self._check_identity(member, resource.document["id"])
             for given in self._resources(member, resource.document):
-                self._guests.put(unit, resource.document["id"], given["assignment"], given["body"])
+                self._guests.put(
+                    unit,
+                    resource.document["id"],
+                    given["assignment"],
+                    given["body"],
+                    policy_assignment_id=member.assignment["id"],
+                )
         except ArmError as error:
             return Deployment(name, {"code": error.code, "message": error.message})
         except ExpressionError as error:

@@ -220,7 +220,13 @@ class Evaluator:
         ):
             return False
         try:
-            self._guests.put(unit, machine.document["id"], str(verdict.name), body)
+            self._guests.put(
+                unit,
+                machine.document["id"],
+                str(verdict.name),
+                body,
+                policy_assignment_id=member.assignment["id"],
+            )
         except ArmError as error:
             _log.warning("guest_assignment_refused", machine=machine.key, code=error.code, why=error.message)
             return False
