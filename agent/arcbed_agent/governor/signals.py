@@ -36,11 +36,13 @@ CARRY = 4
 #: Sleeping less is not worth a look.
 LEAST_SLICE = 0.002
 
+CORES = os.cpu_count() or 1
+
 Key = tuple[int, int]
 
 
 class Account:
-    """CPU seconds of a tree whose processes come and go.
+    """CPU seconds of a tree whose processes come and go; `busy`: what each has used since the last reading.
 
     A process that has ended counts with its last reading until its parent's account of waited-for children
     grows by it, which the kernel shows in steps of a tick, or until this daemon waits for it.
@@ -51,6 +53,7 @@ class Account:
         self._ended: dict[Key, float] = {}
         self._waited_for = 0.0
         self._to_pay = 0.0
+        self.busy: dict[Key, float] = {}
         self.total = 0.0
 
     def read(self, members: Mapping[int, Member]) -> float:
@@ -58,6 +61,7 @@ class Account:
         before, self._alive = self._alive, {}
         for pid, member in members.items():
             self._alive[pid, member.started] = (cpu_seconds(pid), member.waited)
+        self.busy = {key: own - before.get(key, (0.0, 0.0))[0] for key, (own, _) in self._alive.items()}
         for key, (own, waited) in before.items():
             if key not in self._alive:
                 self._ended[key] = own + waited
@@ -99,7 +103,9 @@ class Tree:
         self._account = Account()
         self._rate: float | None = None
         self._tokens = 0.0
-        self._stopped: set[Key] = set()
+        self._stopped: dict[Key, None] = {}
+        self._standing = False
+        self._hungry: set[Key] = set()
         self._looked = self._spent = 0.0
         self._throttled = 0.0
         self._periods = self._throttled_periods = 0
@@ -196,14 +202,15 @@ class Tree:
             self._count(used, elapsed)
             self.due = now + UNLIMITED
             return
-        saved = CARRY if self._stopped or used > 0 else 1
+        self._sort()
+        saved = CARRY if self._standing or used > 0 else 1
         self._tokens = min(saved * self._share, self._tokens + self._rate * elapsed - used)
-        if self._stopped:
-            self._throttled += elapsed * min(len(self._stopped), os.cpu_count() or 1)
+        if self._standing:
+            self._throttled += elapsed * min(len(self._stopped), CORES)
             if self._tokens < 0.95 * self._share:
                 self._stop(now)
                 return
-            self.resume()
+            self._let_some_run()
         elif self._tokens <= min(LEAST_SLICE / 2, self._share / 5):
             self._periods += 1
             self._throttled_periods += 1
@@ -213,7 +220,7 @@ class Tree:
         else:
             self._count(used, elapsed)
         idle = used < 0.01 * elapsed and elapsed > LEAST_SLICE
-        at_once = max(1, min(len(members), os.cpu_count() or 1))
+        at_once = max(1, min(len(members), CORES))
         self.due = now + (IDLE if idle else max(LEAST_SLICE, min(self._tokens / at_once, self.period)))
 
     def _count(self, used: float, elapsed: float) -> None:
@@ -234,18 +241,42 @@ class Tree:
             if not fresh:
                 break
             for member in fresh:
-                self._stopped.add((member.pid, member.started))
+                self._stopped[member.pid, member.started] = None
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(member.pid, signal.SIGSTOP)
+        self._standing = True
         wait = (self._share - self._tokens) / (self._rate or 1.0)
         self.due = now + max(LEAST_SLICE, wait)
 
+    def _sort(self) -> None:
+        """Which members use what they can get: those that did when they last ran, and new ones."""
+        for key, used in self._account.busy.items():
+            if used > 0:
+                self._hungry.add(key)
+            elif key not in self._stopped:
+                self._hungry.discard(key)
+        self._hungry &= self._account.busy.keys()
+
+    def _let_some_run(self) -> None:
+        """All that hardly use anything, and in turn as many of the others as there are cores.
+
+        If all of many ran at once, the controller would wait for the CPU with them, and come too late.
+        """
+        self._standing = False
+        hungry = [key for key in self._stopped if key in self._hungry]
+        for key in [key for key in self._stopped if key not in self._hungry] + hungry[:CORES]:
+            self._continue(key)
+
     def resume(self) -> None:
         """Let it run."""
-        for pid, _ in self._stopped:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGCONT)
-        self._stopped.clear()
+        self._standing = False
+        for key in list(self._stopped):
+            self._continue(key)
+
+    def _continue(self, key: Key) -> None:
+        del self._stopped[key]
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(key[0], signal.SIGCONT)
 
 
 class DutyCycle:

@@ -114,10 +114,10 @@ async def changes(machine: Machine) -> None:
 
 async def is_not_escaped(bed: Bed, machine: Machine) -> None:
     """What a command starts stays within its limit."""
-    async with bed.step("200 busy children use 5 % together", ["cpu.children"]):
-        trial = await run(machine, BOMB)
+    async with bed.step("200 busy children use no more than 5 % together", ["cpu.children"]):
+        trial = await run(machine, BOMB, seconds=2 * SPAN)
         bed.chart(trial.chart("200 busy children"))
-        near(trial.mean(), 5.0, 0.75)
+        true("they use 5 % of one core at most", 2 < trial.mean() < 5.5, f"{trial.mean():.2f} %")
         enforced(trial)
 
     async with bed.step("A daemon that forks twice and leaves its session uses 5 %", ["cpu.detached"]):
