@@ -18,6 +18,7 @@ GUEST_VERSION = "2024-04-05"
 POLICY_VERSION = "2023-04-01"
 STATES_VERSION = "2019-10-01"
 GUESTS = "Microsoft.GuestConfiguration/guestConfigurationAssignments"
+_ACCOUNT = "arcbedpolicies"
 _HOURS = 24 * 365
 #: One file with given contents; the class is that of PowerShell DSC for Linux.
 _DOCUMENT = """instance of MSFT_nxFileResource as $File
@@ -74,9 +75,12 @@ def file_package(name: str, path: str, contents: str, *, minutes: int = 15) -> b
 
 async def upload(bed: Bed, name: str, package: bytes) -> Content:
     """Put a package on the bed's storage and get its address, with a signature for a year of real time."""
-    path = f"blobs/arcbedpolicies/packages/{name}.zip?hours={_HOURS}"
-    answer = await bed.cloud.admin.call("PUT", path, content=package)
-    return Content(name, str(answer["url"]), hashlib.sha256(package).hexdigest().upper())
+    blob = f"packages/{name}.zip"
+    answer = await bed.cloud.admin.call("PUT", f"blobs/{_ACCOUNT}/{blob}?hours={_HOURS}", content=package)
+    signature = str(answer["url"]).partition("?")[2]
+    # Storage goes by its own host name; a machine without DNS for it is told another address with its pull.
+    uri = f"https://{_ACCOUNT}.blob.core.windows.net/{blob}?{signature}"
+    return Content(name, uri, hashlib.sha256(package).hexdigest().upper())
 
 
 async def register(bed: Bed) -> None:
