@@ -93,6 +93,13 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "connect": Entry("Connect this machine to Azure", f"{_ROOM}.connect"),
     "disconnect": Entry("Disconnect this machine from Azure", f"{_ROOM}.disconnect"),
+    "extension": Entry(
+        "Manage extensions of this machine",
+        below={
+            "list": Entry("List the extensions of this machine", f"{_ROOM}.extension.list"),
+            "remove": Entry("Remove extensions of this machine", f"{_ROOM}.extension.remove"),
+        },
+    ),
     "genkey": Entry("Generate the machine's key pair and print the public key", f"{_ROOM}.genkey"),
     "help": Entry("Help about any command", f"{_ROOM}.help"),
     "license": Entry("Print the license", f"{_ROOM}.license"),

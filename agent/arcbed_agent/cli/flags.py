@@ -180,6 +180,11 @@ LOGS = (
     Flag("output", "Path of the zip file", short="o", kind="file"),
 )
 
+EXTENSION_REMOVE = (
+    Flag("name", "Remove this extension", short="n", since="1.39"),
+    Flag("all", "Remove all extensions", short="a", kind="bool", since="1.39"),
+)
+
 CONFIG_SET = (
     Flag("add", "Add to the list instead of replacing it", short="a", kind="bool"),
     Flag("remove", "Remove from the list instead of replacing it", short="r", kind="bool"),

@@ -29,7 +29,9 @@ class SystemTask:
         if wake is None:
             wake = asyncio.Event()
         try:
-            await asyncio.wait_for(wake.wait(), seconds)
+            # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the event.
+            async with asyncio.timeout(seconds):
+                await wake.wait()
         except TimeoutError:
             return False
         return True

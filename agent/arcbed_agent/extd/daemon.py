@@ -135,7 +135,7 @@ class Extd:
         Raises:
             AgentError: 6, another extd runs or a folder cannot be used.
         """
-        operator = await self.open()
+        operator = await self.open(serving=True)
         try:
             self._follow()
             await self.ipc.start()
@@ -146,7 +146,7 @@ class Extd:
         self._tasks = [asyncio.get_running_loop().create_task(loop.run()) for loop in loops]
         self.log.info("Extension manager %s has started", AGENT_VERSION, extra=by(MANAGER))
 
-    async def open(self) -> Operator:
+    async def open(self, *, serving: bool = False) -> Operator:
         """Take the store and find out how handlers are run here, without beginning to work.
 
         Raises:
@@ -157,13 +157,13 @@ class Extd:
             self.store.load()
             await asyncio.to_thread(self.vault.open, self.clock.now())
             self._conceal()
-            self._operator = await self._make_operator()
+            self._operator = await self._make_operator(serving=serving)
         except OSError as error:
             await self.stop()
             raise AgentError(6, f"extd cannot start: {error}") from error
         return self._operator
 
-    async def _make_operator(self) -> Operator:
+    async def _make_operator(self, *, serving: bool) -> Operator:
         config = self.uplink.config
         if self._governor is None:
             self._governor = await choose(
@@ -202,7 +202,7 @@ class Extd:
             service=self.service,
             outbox=self.outbox,
             active=self.active,
-            changed=self._ended,
+            changed=self._ended if serving else lambda _name: None,
             log=self.log,
         )
 

@@ -58,9 +58,8 @@ def _take(store: Store, item: Item, vault: Vault, redactor: Redactor) -> bool:
     """Whether the goal differs from the one that was known."""
     goal, known = item.goal, store.get(item.goal.name)
     if known is not None and _same(known.wanted, goal):
-        if known.wanted != goal:
-            # A fresh address of the package is no change; an operation in progress keeps its own copy.
-            _refresh(store, known, goal)
+        if goal.package is not None and known.wanted.package != goal.package:
+            _refresh(store, known, replace(known.wanted, package=goal.package))
         return False
     sealed = known.protected if known else ""
     if item.protected is not None:
@@ -74,10 +73,13 @@ def _take(store: Store, item: Item, vault: Vault, redactor: Redactor) -> bool:
 
 
 def _same(known: Goal, goal: Goal) -> bool:
-    return known.target == goal.target and known.operation_id == goal.operation_id
+    """An item without an operation is one whose operation the service has seen end."""
+    same_operation = not goal.operation_id or known.operation_id == goal.operation_id
+    return known.target == goal.target and same_operation
 
 
 def _refresh(store: Store, known: Extension, goal: Goal) -> None:
+    """A fresh address of the package is no change, neither for an operation that is under way."""
     work = known.work
     if work is not None and work["goal"] == known.goal:
         work = {**work, "goal": goal.to_json()}

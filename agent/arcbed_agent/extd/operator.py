@@ -143,6 +143,20 @@ class Operator:
         if watch is not None:
             await watch.close()
 
+    async def remove_now(self, name: str) -> Extension | None:
+        """Remove one extension without regard to what else is wanted, and tell nobody; its last record.
+
+        What is kept of it are the protected settings, which the service does not have any more.
+        """
+        async with self._task as task:
+            extension = self._store.get(name)
+            if extension is None:
+                return None
+            self._store.put(replace(extension, goal=extension.wanted.removed().to_json(), report=None))
+            while (found := self._store.get(name)) is not None and not found.settled:
+                await self._guarded(task, found)
+            return found
+
     # -- beginning -------------------------------------------------------------------------------------------
 
     async def _begin(self, extension: Extension) -> bool:

@@ -70,7 +70,9 @@ class Outcome:
             "operationId": goal.operation_id,
         }
         if self.exit is not None:
-            kept |= {"exitCode": self.exit, "stdoutTail": self.stdout, "stderrTail": self.stderr}
+            kept["exitCode"] = self.exit
+        if self.exit is not None or self.stdout or self.stderr:
+            kept |= {"stdoutTail": self.stdout, "stderrTail": self.stderr}
         if self.governance:
             kept["governance"] = dict(self.governance)
         return kept

@@ -1,0 +1,1 @@
+"""azcmagent extension: manage installed extensions while the extension service is stopped."""
