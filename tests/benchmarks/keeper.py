@@ -93,25 +93,36 @@ async def work(address: str, number: int) -> None:
             await task.sleep(60)
 
 
-async def days(connected: float, cut: float) -> tuple[tuple[float, int, float], tuple[float, float]]:
-    """Days a second connected, with requests a day and milliseconds each; days a second cut off."""
+@asynccontextmanager
+async def onboarded(*, cuttable: bool):
+    """A bed and its one machine, connected for an hour."""
     async with Bed(CloudOptions(seed="bench", clock="stepped", start="2026-03-01")) as bed:
         await bed.cloud.register()
         await bed.cloud.new_group("rg-arcbed")
-        machine = await bed.machine("web-01")
+        machine = await bed.machine("web-01", cuttable=cuttable)
         done = await machine.connect()
         assert done.exit_code == 0, done.output
-        since = await bed.advance(hours=1)
+        await bed.advance(hours=1)
+        yield bed, machine
+
+
+async def connected(length: float) -> tuple[float, int, float]:
+    """Days a second, requests a day, milliseconds each."""
+    async with onboarded(cuttable=False) as (bed, _):
+        since = await bed.time.now()
         began = time.perf_counter()
-        until = await bed.advance(days=connected)
+        until = await bed.advance(days=length)
         took = time.perf_counter() - began
         asked = (await Tally(bed).events(since, until))["count"]
-        machine.set_local_config(endpoints__his="https://127.0.0.1:9")
-        await machine.azcmagent("config", "set", "himds.heartbeatSeconds", "300")
+    return length / took, int(asked / length), 1_000 * took / asked
+
+
+async def cut_off(length: float) -> float:
+    """Days a second."""
+    async with onboarded(cuttable=True) as (bed, machine), machine.cut_off():
         began = time.perf_counter()
-        await bed.advance(days=cut)
-        away = time.perf_counter() - began
-    return (connected / took, int(asked / connected), 1_000 * took / asked), (cut / away, away)
+        await bed.advance(days=length)
+        return length / (time.perf_counter() - began)
 
 
 def main() -> None:
@@ -138,7 +149,8 @@ def main() -> None:
         for processes, aim in ((1, "-"), (10, "4,000")):
             rate = runner.run(over_channel(processes, 10_000))
             row(f"wake-ups a second, channel, {processes} process(es)", f"{rate:,.0f}", aim)
-    (pace, requests, each), (gone, _) = asyncio.run(days(options.days, options.days))
+    pace, requests, each = asyncio.run(connected(options.days))
+    gone = asyncio.run(cut_off(options.days))
     row(
         "days a second, one connected machine over TLS",
         f"{pace:.2f} ({requests:,} requests a day, {each:.1f} ms each)",
