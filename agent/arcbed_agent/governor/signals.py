@@ -25,7 +25,7 @@ from arcbed_agent.governor.group import Counters
 from arcbed_agent.governor.processes import Member, cpu_seconds
 
 PERIOD = 0.1
-#: A tree that uses nothing is looked at so often.
+#: A tree that uses nothing is looked at ever less often, at last so often.
 IDLE = 0.05
 #: A tree without a limit is looked at so often, for its account.
 UNLIMITED = 1.0
@@ -105,6 +105,7 @@ class Tree:
         self._tokens = 0.0
         self._stopped: dict[Key, None] = {}
         self._standing = False
+        self._pause = LEAST_SLICE
         self._hungry: set[Key] = set()
         self._looked = self._spent = 0.0
         self._throttled = 0.0
@@ -149,6 +150,9 @@ class Tree:
         """
         if not self.holds(pid):
             raise GovernorError(f"process {pid} may not be signalled")
+        with self._duty.lock:  # it is about to begin, perhaps with a fork bomb: look soon
+            self._pause, self.due = LEAST_SLICE, 0.0
+        self._duty.wake()
 
     def take_back(self, pid: int) -> None:
         """As `admit`."""
@@ -221,7 +225,9 @@ class Tree:
             self._count(used, elapsed)
         idle = used < 0.01 * elapsed and elapsed > LEAST_SLICE
         at_once = max(1, min(len(members), CORES))
-        self.due = now + (IDLE if idle else max(LEAST_SLICE, min(self._tokens / at_once, self.period)))
+        self._pause = min(IDLE, 2 * self._pause) if idle else LEAST_SLICE
+        allowed = max(LEAST_SLICE, min(self._tokens / at_once, self.period))
+        self.due = now + (self._pause if idle else allowed)
 
     def _count(self, used: float, elapsed: float) -> None:
         """A period in which it ran and was not stopped."""
