@@ -14,7 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from arcbed_cloud.admin.health import failure
 from arcbed_cloud.arm.validation import normalised
 from arcbed_cloud.clock import Keeper
-from arcbed_cloud.services.extensions import ExtensionPackageError, Gallery
+from arcbed_cloud.services.extensions import DepotError, ExtensionPackageError, Gallery
 from arcbed_cloud.services.extensions.manifest import LARGEST_ZIP
 
 Several = Annotated[list[str] | None, Query()]
@@ -54,6 +54,8 @@ def extension_routes(router: APIRouter, gallery: Gallery, clock: Keeper) -> None
                 )
             except ExtensionPackageError as error:
                 return _json(failure("InvalidPackage", str(error)), 400)
+            except DepotError as error:
+                return _json(failure("StorageUnavailable", str(error)), 502)
         return _json(asdict(entry), 201)
 
     @router.delete("/extensions/{publisher}/{kind}/{version}")

@@ -42,7 +42,7 @@ def publish(
     """
     from arcbed_cloud.arm.validation import normalised
     from arcbed_cloud.clock import Keeper
-    from arcbed_cloud.services.extensions import ExtensionPackageError
+    from arcbed_cloud.services.extensions import DepotError, ExtensionPackageError
 
     gallery = _opened(state)
     for package in packages:
@@ -56,7 +56,7 @@ def publish(
                 regions=tuple(normalised(region) for region in regions or ()),
                 architectures=tuple(architectures or ()),
             )
-        except (ExtensionPackageError, OSError) as error:
+        except (ExtensionPackageError, DepotError, OSError) as error:
             fail(str(error))
         print(f"published {entry.publisher} {entry.type} {entry.version}")
 
@@ -87,6 +87,38 @@ def unpublish(
 
 
 @app.command()
+def storage(
+    state: State = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="Blob endpoint: https://host[:port][/account].")
+    ] = None,
+    account: Annotated[str, typer.Option(help="Name of the storage account.")] = "devstoreaccount1",
+    key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file with the account's key, in base64.")
+    ] = None,
+) -> None:
+    """Keep packages in another storage account, such as Azurite's; without options in the bed's own again.
+
+    Machines download from there, so its certificate must be one that they trust.
+    """
+    from arcbed_cloud.clock import Keeper
+    from arcbed_cloud.services.extensions import Account, DepotError, ExtensionPackageError
+
+    if (endpoint is None) != (key_file is None):
+        fail("--endpoint and --key-file belong together.")
+    wanted = None
+    try:
+        if endpoint is not None and key_file is not None:
+            if not endpoint.startswith("https://"):
+                fail("The endpoint must begin with https://: agents download from nowhere else.")
+            wanted = Account(endpoint.rstrip("/"), account, key_file.read_text(encoding="utf-8").strip())
+        _opened(state).store_in(wanted, Keeper().wall())
+    except (ExtensionPackageError, DepotError, OSError, ValueError) as error:
+        fail(str(error))
+    print(f"packages lie in {endpoint or 'the blob service of the bed'}")
+
+
+@app.command()
 def key(state: State = None) -> None:
     """Print the public key (OpenPGP) that catalogues are signed with."""
     print(_opened(state).key.public_armored.decode(), end="")
@@ -94,13 +126,15 @@ def key(state: State = None) -> None:
 
 def _opened(state: Path | None) -> Gallery:
     from arcbed_cloud.services.blob.store import BlobIndexError, BlobStore
-    from arcbed_cloud.services.extensions import ExtensionPackageError, Gallery
+    from arcbed_cloud.services.extensions import DepotError, ExtensionPackageError, Gallery
+    from arcbed_cloud.services.extensions.depots import configured
 
     folder = state_folder(state).resolve()
     gallery = Gallery(folder)
     try:
         gallery.all()
         BlobStore(folder).index()
-    except (ExtensionPackageError, BlobIndexError) as error:
+        configured(gallery.folder)
+    except (ExtensionPackageError, BlobIndexError, DepotError) as error:
         fail(str(error))
     return gallery

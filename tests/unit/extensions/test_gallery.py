@@ -14,7 +14,7 @@ from tests.support.packages import COMMANDS, manifest, package
 
 from arcbed_cloud.services.blob import BlobStore
 from arcbed_cloud.services.extensions import ExtensionPackageError, Gallery, versions
-from arcbed_cloud.services.extensions.gallery import ACCOUNT, CONTAINER
+from arcbed_cloud.services.extensions.depots import ACCOUNT, CONTAINER
 from arcbed_cloud.services.extensions.manifest import parse
 
 NOW = 1_790_000_000.0

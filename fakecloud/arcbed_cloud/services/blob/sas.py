@@ -63,6 +63,30 @@ def signed(
     return urlencode({**query, "sig": _signature(key, text)}, quote_via=quote)
 
 
+def account_signed(key: bytes, account: str, *, expiry: float, permissions: str = "rwlac") -> str:
+    """The query of an account signature for its blob service, good until `expiry`, https only."""
+    query = {
+        "sv": VERSION,
+        "ss": "b",
+        "srt": "sco",
+        "sp": permissions,
+        "se": f"{datetime.fromtimestamp(expiry, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "spr": "https",
+    }
+    names = ("sp", "ss", "srt", "st", "se", "sip", "spr", "sv", "ses")
+    text = "\n".join([account, *(query.get(name, "") for name in names), ""])
+    return urlencode({**query, "sig": _signature(key, text)}, quote_via=quote)
+
+
+def decoded(key: str) -> bytes:
+    """An account's key from the text form that Azure gives it.
+
+    Raises:
+        ValueError: it is no base64.
+    """
+    return base64.b64decode(key.strip(), validate=True)
+
+
 def check(query: Mapping[str, str], key: bytes | None, asked: Asked) -> dict[str, str]:
     """Check the signature in a query; the headers that it wants in the answer.
 

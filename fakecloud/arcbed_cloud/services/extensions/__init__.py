@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from arcbed_cloud.services.extensions.depots import Account, DepotError
 from arcbed_cloud.services.extensions.gallery import Gallery, Published
 from arcbed_cloud.services.extensions.manifest import ExtensionPackageError
 
-__all__ = ["ExtensionPackageError", "Gallery", "Published"]
+__all__ = ["Account", "DepotError", "ExtensionPackageError", "Gallery", "Published"]

@@ -19,25 +19,26 @@ from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
 from arcbed_cloud.files import write_atomic
-from arcbed_cloud.services.blob import BlobStore, sas
+from arcbed_cloud.services.blob import BlobStore
 from arcbed_cloud.services.extensions import manifest, versions
+from arcbed_cloud.services.extensions.depots import (
+    Account,
+    Depot,
+    OuterDepot,
+    OwnDepot,
+    configure,
+    configured,
+)
 from arcbed_cloud.services.extensions.manifest import ExtensionPackageError
 from arcbed_cloud.services.packages.signing import SigningKey
 
 _PUBLISHER = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*", re.ASCII)
 _TYPE = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*", re.ASCII)
 _FILE = re.compile(r"(?P<name>[^/]+?)(?:__|-)(?P<version>\d+(?:\.\d+){1,3})\.zip", re.ASCII)
-
-
-#: Where packages are published in the blob service: account and container.
-ACCOUNT, CONTAINER = "arcbedextensions", "packages"
-#: Real seconds that a package's address is good for.
-ADDRESS_SECONDS = 24 * 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ class Gallery:
     def __init__(self, state: Path) -> None:
         self.folder = state / "extensions"
         self.key = SigningKey(self.folder)
-        self._blobs = BlobStore(state)
+        self._authority = state / "ca.pem"
+        self._own = OwnDepot(BlobStore(state))
         self._read: tuple[tuple[int, int], tuple[Published, ...]] | None = None
 
     # -- reading -------------------------------------------------------------------------------------------
@@ -130,12 +132,27 @@ class Gallery:
         )
 
     def address(self, file: str, now: float) -> str:
-        """The address of a package or a catalogue, signed for `ADDRESS_SECONDS` from `now` (real) on."""
-        address = f"https://{ACCOUNT}.blob.core.windows.net/{CONTAINER}/{quote(file)}"
-        key = self._blobs.key(ACCOUNT)
-        if key is None:
-            return address
-        return f"{address}?{sas.signed(key, ACCOUNT, CONTAINER, file, expiry=now + ADDRESS_SECONDS)}"
+        """The address of a package or a catalogue, signed for a day from `now` (real epoch seconds) on."""
+        return self._depot().address(file, now)
+
+    # -- where packages lie --------------------------------------------------------------------------------
+
+    def store_in(self, account: Account | None, now: float) -> None:
+        """Let another account's blob service stand in for the bed's own, or go back to that with None.
+
+        Raises:
+            ExtensionPackageError: something is published; its packages would be out of reach.
+            DepotError: the account cannot be used.
+        """
+        if self.all():
+            raise ExtensionPackageError("Unpublish everything first: packages do not move with the storage.")
+        if account is not None:
+            OuterDepot(account, self._authority).prepare(now)
+        configure(self.folder, account)
+
+    def _depot(self) -> Depot:
+        account = configured(self.folder)
+        return self._own if account is None else OuterDepot(account, self._authority)
 
     # -- publishing ----------------------------------------------------------------------------------------
 
@@ -164,6 +181,7 @@ class Gallery:
 
         Raises:
             ExtensionPackageError: it is no package, or nothing says whose it is.
+            DepotError: the storage that stands in for the bed's own cannot be used.
             OSError: it cannot be read, or the folder cannot be written.
         """
         found = manifest.read(source)
@@ -175,12 +193,13 @@ class Gallery:
             multiple=found.multiple,
             published=f"{datetime.fromtimestamp(int(now), UTC):%Y-%m-%dT%H:%M:%SZ}",
         )
+        depot = self._depot()
         with self._alone():
             with source.open("rb") as stream:
-                package = self._blobs.put(ACCOUNT, CONTAINER, entry.file, stream, modified=now)
+                package = depot.put(entry.file, stream, now)
             line = f"{package.sha256}  {entry.file}\n"
             signed = BytesIO(self.key.clear(line.encode()))
-            catalog = self._blobs.put(ACCOUNT, CONTAINER, entry.catalog, signed, modified=now)
+            catalog = depot.put(entry.catalog, signed, now)
             entry = replace(entry, sha256=package.sha256, size=package.size, catalog_sha256=catalog.sha256)
             kept = [known for known in self.all() if known.order != entry.order]
             self._write([*kept, entry])
@@ -198,7 +217,7 @@ class Gallery:
                 raise ExtensionPackageError(f"{publisher}.{kind} {version} is not published.")
             self._write([known for known in self.all() if known != entry])
             for file in (entry.file, entry.catalog):
-                self._blobs.delete(ACCOUNT, CONTAINER, file)
+                self._depot().delete(file)
         return entry
 
     def _write(self, entries: list[Published]) -> None:
