@@ -311,14 +311,16 @@ class ExtdBed:
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Extd]:
+    async def running(self, *, end: bool = True) -> AsyncIterator[Extd]:
+        """One start of extd; `end` ends what handlers have left running."""
         extd = self.make_extd()
         await extd.start()
         try:
             yield extd
         finally:
             await extd.stop()
-            await extd.end_handlers()
+            if end:
+                await extd.end_handlers()
             for one in extd.log.handlers:
                 one.close()
 
