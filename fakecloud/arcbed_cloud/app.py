@@ -29,13 +29,15 @@ from arcbed_cloud.services.entra import Directory, Tokens
 from arcbed_cloud.services.entra.router import entra_app
 from arcbed_cloud.services.entra.signin import SignIn
 from arcbed_cloud.services.extensions import Gallery
-from arcbed_cloud.services.gns import gns_app
+from arcbed_cloud.services.gns import Pushes, gns_app
+from arcbed_cloud.services.gns.channels import vm_id_of
 from arcbed_cloud.services.graph import Graph
 from arcbed_cloud.services.graph.router import graph_app
 from arcbed_cloud.services.guestconfig import AgentService, gas_app
 from arcbed_cloud.services.his import HisService, his_app
 from arcbed_cloud.services.packages import Shelf
 from arcbed_cloud.services.packages.router import PackageHosts
+from arcbed_cloud.services.relay import Relay, relay_app
 from arcbed_cloud.settings import Settings
 from arcbed_cloud.store import SqliteStore, Store
 from arcbed_cloud.trust import CertificateAuthority
@@ -58,6 +60,8 @@ class Cloud:
     policy: Policy
     his: HisService
     gas: AgentService
+    relay: Relay
+    pushes: Pushes
     bed: Bed
     channel: Channel
     clock_token: str
@@ -74,6 +78,7 @@ class Cloud:
         self.policy.start()
         self.extensions.upgrades.start()
         await self.gas.startup()
+        self.pushes.start()
         self._running.append(asyncio.create_task(self.plane.clock.run(), name="clock"))
         self.bed.ready = True
 
@@ -91,6 +96,7 @@ class Cloud:
                 await task
         self._running.clear()
         await self.policy.stop()
+        await self.pushes.stop()
         await self.front.shutdown()
         await self.gas.shutdown()
         await self.bed.keep_time()
@@ -142,6 +148,11 @@ def build(settings: Settings) -> Cloud:
     shelf = Shelf(settings.state)
     his = HisService(plane, directory, tokens, machines, shelf)
     gas = AgentService(plane, his, machines, assignments, reports, front.activity, extensions)
+    relay = Relay(
+        load_or_make_token(settings.state, "relay.key"),
+        clock.wall,
+        lambda path: machines.by_vm_id(vm_id_of(path)) is not None,
+    )
     graph = Graph(plane, directory, writers=frozenset({estate.owner.objectId}))
     services: dict[str, App] = {
         "login": entra_app(signin),
@@ -149,7 +160,8 @@ def build(settings: Settings) -> Cloud:
         "graph": graph_app(graph, tokens),
         "his": his_app(his),
         "gas": gas_app(gas),
-        "gns": gns_app(plane),
+        "gns": gns_app(plane, his, relay),
+        "relay": relay_app(relay),
         "blob": blob_app(plane, BlobStore(settings.state)),
         "packages": PackageHosts(shelf, clock.wall).app(),
     }
@@ -168,6 +180,8 @@ def build(settings: Settings) -> Cloud:
         policy=policy,
         his=his,
         gas=gas,
+        relay=relay,
+        pushes=Pushes(plane, relay, machines),
         bed=bed,
         channel=channel,
         clock_token=clock_token,

@@ -53,7 +53,7 @@ class Dispatcher:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or refuse one WebSocket."""
         if scope["type"] != "http":
-            await _refuse_socket(scope, receive, send)
+            await self._socket(scope, receive, send)
             return
         guard = _Guard(receive, send)
         try:
@@ -83,6 +83,16 @@ class Dispatcher:
             await guard.answer(404, "NotFound", text)
             return
         await app(scope, guard.receive, guard.send)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Only the relay speaks WebSocket."""
+        if scope["type"] == "websocket":
+            service = self._service(_host_and_length(scope)[0])
+            relay = self._services.get("relay")
+            if relay is not None and "relay" in {service, _by_path(scope) if service == "" else service}:
+                await relay(scope, receive, send)
+                return
+        await _refuse_socket(scope, receive, send)
 
     def _service(self, host: bytes) -> str | None:
         """The service that a ``Host`` header names, empty where the path decides, None for a stranger."""

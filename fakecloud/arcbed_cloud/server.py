@@ -127,7 +127,8 @@ class _Server(uvicorn.Server):
         deliveries = Deliveries()
         while connections:
             for connection in list(connections):
-                answered = connection.cycle is None or connection.cycle.response_complete
+                cycle = getattr(connection, "cycle", None)  # a WebSocket has none
+                answered = cycle is None or cycle.response_complete
                 if answered and deliveries.done(connection.transport):
                     connection.transport.abort()
             await _turn(after=STOP_POLL_SECONDS)
@@ -147,7 +148,10 @@ class _listening:  # noqa: N801 - reads as a statement
             access_log=False,
             server_header=False,
             date_header=True,
-            ws="none",
+            # Machines keep their channels alive themselves, and their messages are too short to compress.
+            ws="websockets-sansio",
+            ws_ping_interval=None,
+            ws_per_message_deflate=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,

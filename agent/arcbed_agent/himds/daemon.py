@@ -30,6 +30,7 @@ from arcbed_agent.himds.identity import Identity
 from arcbed_agent.himds.imds import Imds, Machine
 from arcbed_agent.himds.ipc import IpcServer
 from arcbed_agent.himds.messages import Status
+from arcbed_agent.himds.notifications import Dial, Notifications
 from arcbed_agent.himds.peers import Peers
 from arcbed_agent.himds.pulse import Pulse
 from arcbed_agent.himds.registration import Registration
@@ -58,6 +59,8 @@ class Himds:
         network: replaces the network (tests, in-process beds); None is TLS as the local configuration says.
         services: ARM's `serviceStatuses`; None looks at the machine.
         launch: starts a command that outlives himds; None is the system's way.
+        dial: opens the notification channel; None is the network's way. If `network` is replaced and this is
+            not, there is no channel.
         name: of the machine, in clock task names.
         log: where to write.
         redactor: told of secrets, so that they stay out of `log`.
@@ -77,6 +80,7 @@ class Himds:
         network: Callable[[], httpx.AsyncBaseTransport] | None = None,
         services: ServiceStatuses | None = None,
         launch: Launch | None = None,
+        dial: Dial | None = None,
         name: str = "machine",
         log: logging.Logger | None = None,
         redactor: Redactor | None = None,
@@ -116,7 +120,13 @@ class Himds:
         )
         self.renewal = Renewal(chance=chance, tokens=self.tokens, **common)
         busy = asyncio.Lock()
-        tell = Peers(layout, self.log)
+        peers = Peers(layout, self.log)
+
+        async def tell(word: str) -> None:
+            if word == "reload" and self.notifications is not None:
+                self.notifications.follow()
+            await peers(word)
+
         self.pulse = Pulse(
             name=f"{self.name}/heartbeat",
             chance=chance,
@@ -148,6 +158,21 @@ class Himds:
             tell=tell,
             **common,
         )
+        self.notifications: Notifications | None = None
+        if network is None or dial is not None:
+            self.notifications = Notifications(
+                name=self.name,
+                instance_id=self.instance_id,
+                clock=clock,
+                chance=chance,
+                uplink=self.uplink,
+                tokens=self.tokens,
+                config=lambda: self.control.config,
+                tell=peers,
+                beat=self.pulse.now,
+                log=self.log,
+                dial=dial,
+            )
         self.challenges = Challenges(layout["tokens"])
         imds = Imds(
             name=f"{self.name}/local",
@@ -185,6 +210,8 @@ class Himds:
             raise
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self.pulse.run()), loop.create_task(self._detect_cloud())]
+        if self.notifications is not None:
+            self._tasks.append(loop.create_task(self.notifications.run()))
         self.log.info("himds has started", extra=fields(Version=AGENT_VERSION, Port=self.server.port))
 
     async def stop(self) -> None:

@@ -96,6 +96,11 @@ class Pulse:
         self.next = None
         self._wake.set()
 
+    def now(self) -> None:
+        """The service wants a heartbeat."""
+        if self.next is not None:
+            self._schedule(0.0)
+
     def repace(self) -> None:
         """The local configuration has changed; a shorter period holds at once."""
         if self.next is not None:

@@ -1,5 +1,6 @@
-"""The guest notification service: so far the list of relay names that a firewall must let through."""
+"""The guest notification service: a channel to each machine, and what is said on it."""
 
+from arcbed_cloud.services.gns.pushes import Pushes
 from arcbed_cloud.services.gns.router import gns_app
 
-__all__ = ["gns_app"]
+__all__ = ["Pushes", "gns_app"]

@@ -1,0 +1,60 @@
+"""Pushes over a real relay socket with real daemons: what ARM is told, machines hear at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.packages import package
+
+from arcbed.harness import Bed, CloudOptions
+from arcbed.harness.checks import eventually, exited
+
+BIN = Path(sys.executable).parent
+PROBE = {"publisher": "Contoso.Tools", "type": "Probe", "autoUpgradeMinorVersion": True}
+#: Nobody would poll within the time of a test.
+NEVER = {"extd.pullSeconds": 3_000, "himds.heartbeatSeconds": 3_000}
+
+
+def channels(machine) -> int:
+    """How often himds has opened its channel."""
+    return machine.path("himds_log").read_text().count("Notification channel is open")
+
+
+@pytest.fixture
+async def bed():
+    async with Bed(options=CloudOptions()) as bed:
+        await bed.cloud.register()
+        yield bed
+
+
+async def connected(bed):
+    await bed.cloud.new_group("push")
+    web = await bed.machine("web-01", resource_group="push", config=NEVER)
+    exited(await web.connect(), 0)
+
+    async def opened() -> bool:
+        return channels(web) > 0
+
+    await eventually("the channel is open", opened)
+    return web
+
+
+async def test_extension_that_is_put_reaches_the_machine_without_a_poll(bed, tmp_path):
+    made = package(tmp_path)
+    state = bed.cloud.env["caFile"].rpartition("/")[0]
+    published = subprocess.run(
+        [BIN / "fakecloud", "extension", "publish", made, "--state", state], check=False
+    )
+    assert published.returncode == 0
+    web = await connected(bed)
+    path = bed.cloud.arm.machine_id("push", "web-01") + "/extensions/probe"
+    answer = await bed.cloud.arm.put(path, {"location": "westeurope", "properties": PROBE}, "2024-07-10")
+    assert answer.status == 202
+
+    async def heard() -> bool:
+        return "Extension 'probe' has a new goal" in web.path("gc_ext_log").read_text()
+
+    await eventually("extd has pulled", heard)
