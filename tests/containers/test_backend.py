@@ -49,7 +49,13 @@ def two_versions(packages):
     return packages(LATER).parent
 
 
-@pytest.mark.parametrize("name", discover())
+STORIES = [
+    pytest.param(name, marks=pytest.mark.timeout(2_400) if story.long else ())
+    for name, story in discover().items()
+]
+
+
+@pytest.mark.parametrize("name", STORIES)
 async def test_every_story_holds_on_docker(name, two_versions, monkeypatch):
     monkeypatch.setenv("ARCBED_PACKAGES", str(two_versions))
     told = await runner.run_one(discover()[name], seed="7", place=DOCKER)

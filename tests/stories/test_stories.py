@@ -16,7 +16,7 @@ TOLD_HERE = [
     pytest.param(
         scenario,
         id=scenario.name,
-        marks=(pytest.mark.long, pytest.mark.timeout(1_200)) if scenario.long else (),
+        marks=(pytest.mark.long, pytest.mark.timeout(2_400)) if scenario.long else (),
     )
     for scenario in discover().values()
     if not PROCESS.lacks.keys() & set(scenario.needs)
