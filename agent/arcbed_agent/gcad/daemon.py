@@ -137,7 +137,7 @@ class Gcad:
         self.pulls = Pulls(name=f"{self.name}/pull", changed=self._pulled, **shared, **common)
         self.outbox = Outbox(name=f"{self.name}/report", deleted=self._removed, **shared, **common)
         self.retention = Retention(name=f"{self.name}/retention", purged=self._purged, **common)
-        self.ipc = IpcServer(layout["gcad_socket"], self._methods(), self.log)
+        self.ipc = IpcServer(layout["gcad_socket"], self._methods(), self.log, clock, self.name)
         self._lock: TextIO | None = None
         self._tasks: list[asyncio.Task[None]] = []
 

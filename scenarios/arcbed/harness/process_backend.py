@@ -21,6 +21,7 @@ from arcbed.harness.process_network import ProcessNetwork, ProcessProxy
 from arcbed.harness.programs import environment, program, wait_ready
 from arcbed_agent.errors import AgentError
 from arcbed_agent.himds.client import HimdsClient
+from arcbed_agent.himds.messages import dial
 from arcbed_agent.host.layout import Layout
 
 #: The script of extd; systemd calls it gc_linux_service, as it calls gcad.
@@ -181,10 +182,10 @@ class ProcessMachine:
         return status.port > 0
 
     async def _evaluates(self) -> bool:
-        return self.layout["gcad_socket"].exists()
+        return _answers(self.layout["gcad_socket"])
 
     async def _manages(self) -> bool:
-        return self.layout["extd_socket"].exists()
+        return _answers(self.layout["extd_socket"])
 
     async def stop_agent(self) -> None:
         """Stop all three, as ``systemctl stop extd gcad himdsd`` does."""
@@ -366,6 +367,15 @@ class ProcessBackend:
         local.parent.mkdir(parents=True)
         local.write_text(json.dumps(dict(config), indent=2) + "\n")
         return machine
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody listens there; a daemon that was killed leaves its socket behind."""
+    try:
+        with dial(path, 2.0):
+            return True
+    except OSError:
+        return False
 
 
 def _texts(files: Mapping[str, Path]) -> dict[str, str]:

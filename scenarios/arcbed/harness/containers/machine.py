@@ -135,7 +135,8 @@ class DockerMachine:
         await self._start_unit(POLICY_UNIT, POLICY_SOCKET)
 
     async def _start_unit(self, unit: str, path: str) -> None:
-        await self._script(f"systemctl start {unit}")
+        # One that was killed has left its socket behind.
+        await self._script(f"systemctl is-active -q {unit} || rm -f {path}; systemctl start {unit}")
 
         async def there() -> bool | None:
             self.check()
