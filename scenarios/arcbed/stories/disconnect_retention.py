@@ -141,7 +141,10 @@ async def prepared(bed: Bed, rules: Rules) -> Stage:
 async def connected_and_compliant(stage: Stage) -> None:
     """A policy and an assignment made by hand, both compliant."""
     bed, web = stage.bed, stage.web
-    async with bed.step("Connected, assigned, published and compliant", ["policy.assignment-arrives"]):
+    async with bed.step(
+        "Connected, assigned, published and compliant",
+        ["policy.assignment-arrives", "policy.audit-assignment", "policy.report-is-state"],
+    ):
         exited(await web.command("mkdir", "-p", str(web.root / "srv")), 0)
         stage.written(AUDITED, stage.wanted(AUDITED))
         stage.written(REPAIRED, "something else")
@@ -275,7 +278,10 @@ async def one_second_more(stage: Stage) -> None:
             equal("ARM does not know yet", await compliance(bed, web, REPAIRED), "Compliant")
             await bed.advance(HOUR)
 
-    async with bed.step("Reconnected: they are not assigned again", ["policy.gone-after-14-days"]):
+    async with bed.step(
+        "Reconnected: they are not assigned again",
+        ["policy.gone-after-14-days", "policy.untouched-by-retention"],
+    ):
         await stage.touch()
         await bed.advance(HOUR)
         equal("dropped", dropped(stage.log()), {AUDITED, REPAIRED})
