@@ -157,6 +157,13 @@ class Bed:
         answer = await self.arm("PUT", self.machine(name), body)
         assert answer.status_code == 200, answer.text
 
+    async def prepare(self) -> None:
+        """A group, the provider, and one machine."""
+        root = f"/subscriptions/{self.cloud.estate.subscription_id}"
+        await self.arm("PUT", self.group, {"location": "westeurope"}, version="2022-09-01")
+        await self.arm("POST", f"{root}/providers/Microsoft.HybridCompute/register", version="2022-09-01")
+        await self.add_machine("web-01")
+
     async def restart(self) -> None:
         """End the process and start another on its state."""
         now = self.clock.now()
@@ -189,10 +196,7 @@ async def bed(tmp_path: Path, planted: Path) -> AsyncIterator[Bed]:
     await cloud.startup()
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app=cloud.asgi))
     bed = Bed(cloud, http, tmp_path)
-    root = f"/subscriptions/{cloud.estate.subscription_id}"
-    await bed.arm("PUT", f"{root}/resourceGroups/servers", {"location": "westeurope"}, version="2022-09-01")
-    await bed.arm("POST", f"{root}/providers/Microsoft.HybridCompute/register", version="2022-09-01")
-    await bed.add_machine("web-01")
+    await bed.prepare()
     yield bed
     await bed.http.aclose()
     await bed.cloud.shutdown()

@@ -17,6 +17,17 @@ async def test_operation_not_picked_up_in_six_hours_fails_and_leaves_the_goal_st
     assert await bed.pull() == []
 
 
+async def test_what_expired_before_any_machine_had_it_is_deleted_at_once(bed):
+    bed.publish()
+    await bed.put()
+    await bed.pull()
+    await bed.clock.advance(timedelta(hours=6, minutes=1))
+    await bed.pull()
+    accepted = await bed.arm("DELETE", bed.extension())
+    assert (await bed.operation(accepted))["status"] == "Succeeded"
+    assert (await bed.arm("GET", bed.extension())).status_code == 404
+
+
 async def test_operation_picked_up_in_time_does_not_expire(bed):
     bed.publish()
     accepted = await bed.put()

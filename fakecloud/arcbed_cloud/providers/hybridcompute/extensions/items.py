@@ -128,7 +128,8 @@ class Items:
         """Have the machine remove an item; True if that is done already, as it never heard of it."""
         agent = self._without_open(unit, row, "The resource is being deleted.")
         machine_key = row.scope
-        if agent["settled"] is None and self.goals.of(machine_key)["pulled"] < agent["since"]:
+        told = agent["goal"] is not None and self.goals.of(machine_key)["pulled"] >= agent["since"]
+        if agent["settled"] is None and not told:
             self._gone(unit, row, agent["sequence"])
             return True
         goal = agent["goal"] or agent["settled"]
