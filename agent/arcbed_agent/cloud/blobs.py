@@ -83,9 +83,9 @@ async def fetch(
             # All of it had arrived when the agent was ended, so there is no rest to ask for: once more.
             discard(part)
             continue
-            if urlsplit(target).netloc != urlsplit(url).netloc:
-                sent = {}
-            url = target
+        if urlsplit(target).netloc != urlsplit(url).netloc:
+            sent = {}
+        url = target
     raise DownloadError("TooManyRedirects", f"The package is not found after {REDIRECTS} redirects.")
 
 

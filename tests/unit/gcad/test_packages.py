@@ -304,3 +304,16 @@ async def test_once_a_key_lies_on_the_machine_an_unsigned_package_is_refused(bed
         await bed.pass_time(minutes=6)
     assert failure_of(bed)["code"] == "PackageSignatureInvalid"
     assert not bed.folder("motd").exists()
+
+
+async def test_a_redirect_is_followed_and_the_token_stays_behind(bed, content):
+    made = content()
+    bed.service.put("motd", made, contentManagedIdentity="system")
+    moved = httpx.Response(302, headers={"location": "https://elsewhere.test/motd.zip"})
+    bed.service.script("packages.test", moved)
+    bed.service.script("elsewhere.test", httpx.Response(200, content=made))
+    async with bed.running():
+        await bed.pass_time(minutes=5)
+    assert bed.statuses() == ["Compliant"]
+    assert "authorization" in bed.service.asked("GET", "packages.test")[0][1].headers
+    assert "authorization" not in bed.service.asked("GET", "elsewhere.test")[0][1].headers
