@@ -12,9 +12,10 @@ from extensions import SUCCEED, ExtdBed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-#: What may happen, one after the other.
+#: What may happen; a put is what happens most.
+DEEDS = ["put", "put", "fail", "other version", "delete", "disable", "restart", "cut", "mend", "wait"]
 STEPS = st.lists(
-    st.sampled_from(["put", "put", "fail", "other version", "delete", "disable", "restart", "cut", "mend", "wait"]),
+    st.sampled_from(DEEDS),
     min_size=2,
     max_size=7,
 )  # fmt: skip
