@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import random
+import zipfile
 
 import httpx
 import pytest
@@ -317,3 +320,17 @@ async def test_a_redirect_is_followed_and_the_token_stays_behind(bed, content):
     assert bed.statuses() == ["Compliant"]
     assert "authorization" in bed.service.asked("GET", "packages.test")[0][1].headers
     assert "authorization" not in bed.service.asked("GET", "elsewhere.test")[0][1].headers
+
+
+async def test_a_package_of_a_hundred_megabytes_is_taken(bed):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("FilePolicy.mof", mof(bed.target))
+        # Stored, and a little less than the limit together with the document.
+        archive.writestr("Modules/big/data.bin", random.Random(7).randbytes(104_857_600 - 8_192))
+    bed.service.put("motd", made.getvalue(), mode="Audit")
+    async with bed.running():
+        await bed.pass_time(minutes=6)
+    assert bed.statuses() == ["NonCompliant"]
+    assert "error" not in bed.service.reports[0]
+    assert (bed.folder("motd") / "Modules/big/data.bin").stat().st_size == 104_857_600 - 8_192
