@@ -91,7 +91,8 @@ class Notifications:
         self._task = clock.task(f"{name}/channel")
         self._instance_id = instance_id
         self._clock = clock
-        self._chance = chance
+        # Of its own: what it draws depends on when the network answers.
+        self._chance = random.Random(chance.getrandbits(64))  # noqa: S311 - spreads, not keys
         self._uplink = uplink
         self._tokens = tokens
         self._config = config
@@ -100,7 +101,7 @@ class Notifications:
         self._log = log
         self._dial = dial or self._over_the_network
         self._wake = asyncio.Event()
-        self._moved = False
+        self._moved = True
         self._failures = 0
         self._seen: dict[str, datetime] = {}
         self._works: set[asyncio.Task[None]] = set()
@@ -131,10 +132,11 @@ class Notifications:
         while True:
             self._wake.clear()
             if self._moved:
-                self._moved, self._failures, self.next = False, 0, None
-            if self._config().connected and (self.next is None or self.next <= self._clock.now()):
+                # Not before whoever has changed the machine has come to rest.
+                self._moved, self._failures, self.next = False, 0, self._clock.now()
+            due = self.next if self._config().connected else None
+            if not await task.sleep_until(due, self._wake):
                 return
-            await task.sleep_until(self.next if self._config().connected else None, self._wake)
 
     async def _once(self, task: ClockTask, *, again: bool) -> bool:
         """One channel, from its opening to its end; whether it was opened."""

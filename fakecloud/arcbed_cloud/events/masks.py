@@ -15,6 +15,7 @@ import orjson
 #: time or from the computer that a run happens on, and the ids of requests.
 MASKED: Final = frozenset(
     {
+        "accessKey",
         "access_token",
         "certificate",
         "certificates",
@@ -24,6 +25,7 @@ MASKED: Final = frozenset(
         "cpuSecondsUsed",
         "device_code",
         "expires_in",
+        "expiresOn",
         "expires_on",
         "id_token",
         "kid",
