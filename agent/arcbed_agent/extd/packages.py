@@ -27,13 +27,13 @@ from arcbed_agent.clock import Clock, ClockTask
 from arcbed_agent.cloud import blobs
 from arcbed_agent.cloud.transport import CloudError, UnreachableError
 from arcbed_agent.errors import AgentError
-from arcbed_agent.extd import failure
+from arcbed_agent.extd import builtin, failure
 from arcbed_agent.extd.failure import OperationError
 from arcbed_agent.extd.folder import Folder
 from arcbed_agent.extd.goal import Goal, Package
 from arcbed_agent.extd.manifest import ManifestError
 from arcbed_agent.extd.service import ExtensionService
-from arcbed_agent.files import make_folder
+from arcbed_agent.files import make_folder, write_durably
 from arcbed_agent.gcad.logs import by
 from arcbed_agent.himds.backoff import BackOff, asked_wait
 
@@ -89,6 +89,9 @@ class Packages:
         """
         package = goal.package
         make_folder(folder.archive.parent, mode=0o700)
+        if package is None and (brought := builtin.archive(goal.handler)) is not None:
+            write_durably(folder.archive, brought, mode=0o600)
+            return
         if package is None or not package.sha256:
             raise OperationError(failure.DOWNLOAD, f"The service has no package of {folder.name}")
         if folder.archive.exists() and not _differs(folder.archive, package.sha256):
