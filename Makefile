@@ -9,7 +9,7 @@ BASE_IMAGE ?= arcbed/base:debian12
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-picture test test-long lint format docs bench packages engine base-image images test-containers up clean
+.PHONY: help demo demo-picture test test-long lint format docs bench packages engine base-image images test-containers test-containers-long up clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,7 +69,10 @@ bench: $(STAMP) ## Benchmarks beside a bare ASGI app and a plain FastAPI route (
 	@$(BIN)/python tests/benchmarks/run.py
 
 test-containers: $(STAMP) engine images ## The tests that need a Docker engine
-	@$(BIN)/python -m pytest -m containers
+	@$(BIN)/python -m pytest -m 'containers and not long'
+
+test-containers-long: $(STAMP) engine images ## The long stories on containers, with real cuts: half an hour and more each
+	@$(BIN)/python -m pytest -m 'containers and long'
 
 engine:
 	@docker info >/dev/null 2>&1 || { \

@@ -50,7 +50,7 @@ def two_versions(packages):
 
 
 STORIES = [
-    pytest.param(name, marks=pytest.mark.timeout(2_400) if story.long else ())
+    pytest.param(name, marks=(pytest.mark.long, pytest.mark.timeout(3_600)) if story.long else ())
     for name, story in discover().items()
 ]
 
