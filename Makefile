@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .PHONY: help demo demo-picture test test-long lint format docs bench packages engine base-image images test-containers test-containers-long up clean
 
 help: ## Show the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # uv where it exists, else venv and pip. Both read pyproject.toml.
 $(STAMP): pyproject.toml
@@ -49,7 +49,7 @@ demo-picture: $(STAMP) ## Record docs/demo.svg from a real demo run
 test: $(STAMP) lint ## Lint, types and all quick tests
 	@$(BIN)/python -m pytest -m 'not long and not containers'
 
-test-long: $(STAMP) $(CLIENT8)/.installed test-containers ## The slow tests: containers, kill -9, fuzzing, old SDKs
+test-long: $(STAMP) $(CLIENT8)/.installed test-containers ## The slow tests: containers, kill -9, fuzzing, long stories, CPU limits
 	@$(BIN)/python -m pytest -m 'long and not containers'
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
@@ -85,7 +85,7 @@ base-image: engine ## Make the base image with debootstrap, unless it is there (
 images: $(STAMP) base-image ## Build the images: fakecloud, machine, agent, proxy
 	@BASE_IMAGE=$(BASE_IMAGE) PYTHON=$(BIN)/python containers/build.sh
 
-packages: $(STAMP) ## Build the agent's .deb, and .rpm where rpmbuild is, into dist/; AGENT_VERSION=1.68.0.0 for another version
+packages: $(STAMP) ## Build the agent's .deb, and .rpm where rpmbuild is, into dist/ (AGENT_VERSION=1.68.0.0: another version)
 	@$(BIN)/python agent/packaging/build.py $(if $(AGENT_VERSION),--version $(AGENT_VERSION))
 
 up: $(STAMP) ## Start a control plane in the background and say how to use it
