@@ -2,7 +2,9 @@
 
 Enable reports that the script runs, goes to the background and leaves: time-outs of commands are shorter than
 those of scripts. The status message is the instance view of ARM as JSON; a script that fails is a command
-that has run. Output is not appended to blobs. Source: Microsoft's article "Run commands on Azure Arc-enabled servers (Preview)".
+that has run. Output is not appended to blobs.
+
+Source: Microsoft's article "Run commands on Azure Arc-enabled servers (Preview)".
 """
 
 from __future__ import annotations
