@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from arcbed.harness.checks import eventually, exited
 BIN = Path(sys.executable).parent
 PROBE = {"publisher": "Contoso.Tools", "type": "Probe", "autoUpgradeMinorVersion": True}
 #: Nobody would poll within the time of a test.
-NEVER = {"extd.pullSeconds": 3_000, "himds.heartbeatSeconds": 3_000}
+NEVER = {"extd.pullSeconds": 3_000, "gcad.pullSeconds": 3_000, "himds.heartbeatSeconds": 3_000}
 
 
 def channels(machine) -> int:
@@ -58,3 +59,31 @@ async def test_extension_that_is_put_reaches_the_machine_without_a_poll(bed, tmp
         return "Extension 'probe' has a new goal" in web.path("gc_ext_log").read_text()
 
     await eventually("extd has pulled", heard)
+
+
+async def test_assignment_that_is_put_reaches_the_machine_without_a_poll(bed):
+    await bed.cloud.register("Microsoft.GuestConfiguration")
+    web = await connected(bed)
+    kind = "providers/Microsoft.GuestConfiguration/guestConfigurationAssignments"
+    path = f"{bed.cloud.arm.machine_id('push', 'web-01')}/{kind}/Probe"
+    body = {
+        "location": "westeurope",
+        "properties": {"guestConfiguration": {"name": "Probe", "version": "1.0"}},
+    }
+    (await bed.cloud.arm.put(path, body, "2022-01-25")).expect_ok()
+
+    async def heard() -> bool:
+        return "Assignments were received, return code 200" in web.path("gc_agent_log").read_text()
+
+    await eventually("gcad has pulled", heard)
+
+
+async def test_control_plane_with_open_channels_stops_at_once(bed):
+    web = await connected(bed)
+    await asyncio.wait_for(bed.cloud.host.stop(), 10)
+
+    async def noticed() -> bool:
+        return "Notification channel was closed" in web.path("himds_log").read_text()
+
+    await eventually("himds has noticed", noticed)
+    await bed.cloud.host.start()
