@@ -19,12 +19,14 @@ from collections.abc import Mapping, Sequence
 
 from arcbed_agent.clock import Clock
 from arcbed_agent.governor import files
+from arcbed_agent.governor.account import Account, Key
 from arcbed_agent.governor.contract import GovernorError
 from arcbed_agent.governor.family import Family, supported
 from arcbed_agent.governor.group import Counters
-from arcbed_agent.governor.processes import Member, cpu_seconds
+from arcbed_agent.governor.processes import Member
 
 PERIOD = 0.1
+LONGEST = 0.5
 #: A tree that uses nothing is looked at ever less often, at last so often.
 IDLE = 0.05
 #: A tree without a limit is looked at so often, for its account.
@@ -38,62 +40,6 @@ LEAST_SLICE = 0.002
 
 CORES = os.cpu_count() or 1
 
-Key = tuple[int, int]
-
-
-class Account:
-    """CPU seconds of a tree whose processes come and go; `busy`: what each has used since the last reading.
-
-    A process that has ended counts with its last reading until its parent's account of waited-for children
-    grows by it, which the kernel shows in steps of a tick, or until this daemon waits for it.
-    """
-
-    def __init__(self) -> None:
-        self._alive: dict[Key, tuple[float, float]] = {}
-        self._ended: dict[Key, float] = {}
-        self._waited_for = 0.0
-        self._to_pay = 0.0
-        self.busy: dict[Key, float] = {}
-        self.total = 0.0
-
-    def read(self, members: Mapping[int, Member]) -> float:
-        """The total with the members of now; it never falls."""
-        before, self._alive = self._alive, {}
-        for pid, member in members.items():
-            self._alive[pid, member.started] = (cpu_seconds(pid), member.waited)
-        self.busy = {key: own - before.get(key, (0.0, 0.0))[0] for key, (own, _) in self._alive.items()}
-        for key, (own, waited) in before.items():
-            if key not in self._alive:
-                self._ended[key] = own + waited
-        self._pay(self._to_pay)
-        self._to_pay = 0.0
-        for key, (_, waited) in self._alive.items():
-            self._pay(waited - before.get(key, (0.0, 0.0))[1])
-        alive = sum(own + waited for own, waited in self._alive.values())
-        self.total = max(self.total, alive + sum(self._ended.values()) + self._waited_for)
-        return self.total
-
-    def _pay(self, seconds: float) -> None:
-        """Parents waited for this much: those that ended count there now."""
-        for key in list(self._ended):
-            if seconds <= 0:
-                return
-            paid = min(seconds, self._ended[key])
-            seconds -= paid
-            self._ended[key] -= paid
-            if self._ended[key] <= 0:
-                del self._ended[key]
-
-    def waited_for(self, pid: int, seconds: float, children: float) -> None:
-        """This daemon has waited for `pid`, which used so much in all, and its children so much of it."""
-        self._waited_for += seconds
-        self._to_pay += children - sum(
-            waited for (known, _), (_, waited) in self._alive.items() if known == pid
-        )
-        for key in [key for key in (*self._alive, *self._ended) if key[0] == pid]:
-            self._alive.pop(key, None)
-            self._ended.pop(key, None)
-
 
 class Tree:
     """A group held by signals. `turn` is called by the controller's thread, the rest by any."""
@@ -106,7 +52,7 @@ class Tree:
         self._stopped: dict[Key, None] = {}
         self._standing = False
         self._pause = LEAST_SLICE
-        self._hungry: set[Key] = set()
+        self._meek: set[Key] = set()
         self._looked = self._spent = 0.0
         self._throttled = 0.0
         self._periods = self._throttled_periods = 0
@@ -206,24 +152,26 @@ class Tree:
             self._count(used, elapsed)
             self.due = now + UNLIMITED
             return
-        self._sort()
+        self._sort(members)
         saved = CARRY if self._standing or used > 0 else 1
         self._tokens = min(saved * self._share, self._tokens + self._rate * elapsed - used)
         if self._standing:
             self._throttled += elapsed * min(len(self._stopped), CORES)
             if self._tokens < 0.95 * self._share:
-                self._stop(now)
+                self._stop(members, now)
                 return
             self._let_some_run()
         elif self._tokens <= min(LEAST_SLICE / 2, self._share / 5):
             self._periods += 1
             self._throttled_periods += 1
             self._running = 0.0
-            self._stop(now)
+            self._stop(members, now)
             return
         else:
             self._count(used, elapsed)
         idle = used < 0.01 * elapsed and elapsed > LEAST_SLICE
+        if idle and self._stopped:  # those that may run wait for others that may not
+            self._let_some_run()
         at_once = max(1, min(len(members), CORES))
         self._pause = min(IDLE, 2 * self._pause) if idle else LEAST_SLICE
         allowed = max(LEAST_SLICE, min(self._tokens / at_once, self.period))
@@ -237,10 +185,12 @@ class Tree:
             self._running -= whole * self.period
             self._periods += whole
 
-    def _stop(self, now: float) -> None:
-        """Stop all of the tree: again until there is none that had been forked in between."""
+    def _stop(self, members: Mapping[int, Member], now: float) -> None:
+        """Stop all of the tree: whole process groups, then single processes, until none is new."""
+        for session in {member.session for member in members.values()}:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(session, signal.SIGSTOP)  # with what was forked since the census
         for _ in range(100):
-            members = self._duty.members(self.name)
             fresh = [
                 member for member in members.values() if (member.pid, member.started) not in self._stopped
             ]
@@ -250,27 +200,30 @@ class Tree:
                 self._stopped[member.pid, member.started] = None
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(member.pid, signal.SIGSTOP)
+            members = self._duty.members(self.name)
         self._standing = True
         wait = (self._share - self._tokens) / (self._rate or 1.0)
         self.due = now + max(LEAST_SLICE, wait)
 
-    def _sort(self) -> None:
-        """Which members use what they can get: those that did when they last ran, and new ones."""
+    def _sort(self, members: Mapping[int, Member]) -> None:
+        """Which members hardly use anything: those that were free to run and did not. Forget the ended."""
+        there = {(member.pid, member.started) for member in members.values()}
+        self._stopped = {key: None for key in self._stopped if key in there}
         for key, used in self._account.busy.items():
             if used > 0:
-                self._hungry.add(key)
+                self._meek.discard(key)
             elif key not in self._stopped:
-                self._hungry.discard(key)
-        self._hungry &= self._account.busy.keys()
+                self._meek.add(key)
+        self._meek &= self._account.busy.keys()
 
     def _let_some_run(self) -> None:
-        """All that hardly use anything, and in turn as many of the others as there are cores.
+        """All of the meek, and in turn as many of the others as there are cores.
 
         If all of many ran at once, the controller would wait for the CPU with them, and come too late.
         """
         self._standing = False
-        hungry = [key for key in self._stopped if key in self._hungry]
-        for key in [key for key in self._stopped if key not in self._hungry] + hungry[:CORES]:
+        hungry = [key for key in self._stopped if key not in self._meek]
+        for key in [key for key in self._stopped if key in self._meek] + hungry[:CORES]:
             self._continue(key)
 
     def resume(self) -> None:
@@ -393,5 +346,5 @@ class DutyCycle:
                 tree.turn(census.get(tree.name, {}), now)
             cost = time.thread_time() - begun
             for tree in due:
-                tree.period = min(1.0, max(PERIOD, 2 * cost / CONTROLLER_SHARE))
+                tree.period = min(LONGEST, max(PERIOD, 2 * cost / CONTROLLER_SHARE))
         return min(tree.due for tree in self._trees)

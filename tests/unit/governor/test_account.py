@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arcbed_agent.governor import signals
+from arcbed_agent.governor import account
 from arcbed_agent.governor.processes import Member
 
 
@@ -18,7 +18,7 @@ class Machine:
         self.waited = {1: 0.0}
         self.parent = {1: 0}
         self.true = 0.0
-        self.account = signals.Account()
+        self.account = account.Account()
 
     def fork(self, parent):
         pid = max(self.own) + 1 if self.own else 1
@@ -40,7 +40,7 @@ class Machine:
     def read(self):
         members = {pid: Member(pid, "S", self.parent[pid], 1, pid, self.waited[pid]) for pid in self.own}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(signals, "cpu_seconds", lambda pid: self.own[pid])
+            patch.setattr(account, "cpu_seconds", lambda pid: self.own[pid])
             return self.account.read(members)
 
 
