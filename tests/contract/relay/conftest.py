@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -26,9 +28,13 @@ class Machine:
     token: str
 
     def channel(self, **more):
-        url = f"{self.world.cloud.url}/gns/machine/{self.vm_id}/channel?api-version=sim-1"
+        host = more.pop("host", "")
+        prefix = "" if host else "/gns"
+        url = f"{self.world.cloud.url}{prefix}/machine/{self.vm_id}/channel?api-version=sim-1"
         body = {"instanceId": self.vm_id, "features": ["notify"]}
-        headers = {"Authorization": f"Bearer {more.pop('token', self.token)}"}
+        headers = {"Authorization": f"Bearer {more.pop('token', self.token)}"} | (
+            {"Host": host} if host else {}
+        )
         return httpx.post(
             url, json=more.pop("json", body), headers=headers, verify=self.world.cloud.tls, timeout=20
         )
@@ -47,8 +53,17 @@ class Machine:
         expires = int(time.time()) + seconds  # noqa: TID251 - tokens carry real time
         return sas.sign(key, f"http://localhost/{path or self.name}", rule, expires)
 
-    def listen(self, token: str | None = None, url: str = ""):
+    def listen(self, token: str | None = None, url: str = "", host: str = ""):
         headers = {"ServiceBusAuthorization": self.sign() if token is None else token}
+        if host:  # the name is Azure's, the address the bed's
+            at = urlsplit(self.world.cloud.url)
+            return connect(
+                f"wss://{host}/$hc/{self.name}?sb-hc-action=listen",
+                additional_headers=headers,
+                ssl=self.world.cloud.tls,
+                proxy=None,
+                sock=socket.create_connection((at.hostname, at.port)),
+            )
         return connect(
             url or f"{self.base}?sb-hc-action=listen",
             additional_headers=headers,

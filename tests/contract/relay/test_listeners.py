@@ -30,6 +30,15 @@ def test_channel_that_the_machine_is_given_can_be_listened_on(machine):
         pass
 
 
+def test_channel_under_azures_name_is_in_a_namespace_of_the_region(machine):
+    relay = machine.channel(host="guestnotificationservice.azure.com").json()["relay"]
+    assert relay["namespaceName"].startswith("azgn-westeurope-public-")
+    assert relay["namespaceNameSuffix"] == "servicebus.windows.net"
+    host = f"{relay['namespaceName']}.{relay['namespaceNameSuffix']}"
+    with machine.listen(relay["accessKey"], host=host):
+        pass
+
+
 def test_channel_is_given_to_the_machine_itself_only(machine, world):
     owner = world.client.headers["Authorization"].removeprefix("Bearer ")
     assert machine.channel(token=owner).status_code == 403

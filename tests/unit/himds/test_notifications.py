@@ -13,6 +13,7 @@ import pytest
 
 from arcbed_agent.cloud.relay import Request
 from arcbed_agent.cloud.transport import UnreachableError
+from arcbed_agent.himds import notifications
 from arcbed_agent.himds.daemon import Himds
 
 RELAY = {
@@ -197,4 +198,21 @@ async def test_disconnected_machine_closes_its_channel(line):
         await line.bed.clock.settled()
         assert line.ears[0].closed
         await line.bed.clock.advance(hours=1)
+        assert len(line.ears) == 1
+
+
+async def test_token_is_renewed_before_it_runs_out(line, monkeypatch):
+    monkeypatch.setattr(notifications, "_PATIENCE", 0.01)
+    line.life = 0
+    async with line.running():
+        assert await asyncio.wait_for(line.ears[0].renewed.get(), 5) == RELAY["accessKey"]
+        assert len(line.ears) == 1
+
+
+async def test_token_that_cannot_be_renewed_leaves_the_channel_open(line, monkeypatch, refusal):
+    monkeypatch.setattr(notifications, "_PATIENCE", 0.01)
+    line.life = 0
+    async with line.running():
+        line.bed.azure.script("POST", "/channel", refusal(503, "ServerBusy"))
+        assert await asyncio.wait_for(line.ears[0].renewed.get(), 5)
         assert len(line.ears) == 1
