@@ -143,6 +143,11 @@ class Group1:
         """Remove both folders."""
         self.counters()
         gone = [files.remove(path) for path in self.folders]
+        # An idle daemon has no folders either: it may be killed and never come back.
+        for path in self.folders if all(gone) else ():
+            for outer in (path.parent, path.parent.parent):
+                with contextlib.suppress(OSError):
+                    outer.rmdir()
         return all(gone)
 
 

@@ -55,10 +55,15 @@ def make(path: Path) -> None:
     Raises:
         GovernorError: with what the operating system said.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GovernorError(f"cannot make {path}: {error.strerror}") from error
+    for left in range(5, -1, -1):
+        try:
+            return path.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # another daemon has just removed an outer group that was empty
+            if not left:
+                raise GovernorError(f"cannot make {path}: {error.strerror}") from error
+        except OSError as error:
+            raise GovernorError(f"cannot make {path}: {error.strerror}") from error
+    return None
 
 
 def tree(path: Path) -> Iterator[Path]:
