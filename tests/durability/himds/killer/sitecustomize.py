@@ -1,10 +1,12 @@
 """Counts the points of a process at which a kill is interesting, and kills it at one of them.
 
 Loaded by Python itself from PYTHONPATH. A point is each flush, rename and removal of a file, and each HTTP
-request before it is sent and after its answer has arrived. ``KILL_LOG`` receives their names, ``KILL_AT``
+request before it is sent and after its answer has arrived; but not those of the notification channel, which
+goes its own way beside the work and keeps nothing. ``KILL_LOG`` receives their names, ``KILL_AT``
 is the one to die at (from 1).
 """
 
+import asyncio
 import itertools
 import os
 import re
@@ -48,6 +50,9 @@ if _log:
         _unlink(path, **options)
 
     async def send(self, request, **options):
+        task = asyncio.current_task()
+        if task is not None and task.get_coro().__qualname__ == "Notifications.run":
+            return await _send(self, request, **options)
         name = f"{request.method} {request.url.path.rstrip('/').rpartition('/')[2]}"
         _point(f"before {name}")
         answer = await _send(self, request, **options)
