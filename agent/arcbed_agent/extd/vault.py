@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import NameOID
 
 from arcbed_agent.errors import AgentError
-from arcbed_agent.files import make_folder, write_durably
+from arcbed_agent.files import make_folder, remove_durably, sweep, write_durably
 
 _LIFE = timedelta(days=365 * 10)
 
@@ -44,9 +44,14 @@ class Vault:
             OSError: it cannot be written.
         """
         make_folder(self._folder, mode=0o755)
+        sweep(self._folder)
         for path in sorted(self._folder.glob("*.crt")):
             if self._read(path):
                 return
+        # A key whose certificate a kill kept from being written has encrypted nothing yet.
+        for path in self._folder.glob("*.prv"):
+            if not path.with_suffix(".crt").exists():
+                remove_durably(path)
         self._make(now)
 
     def _read(self, path: Path) -> bool:

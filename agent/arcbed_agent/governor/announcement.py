@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from arcbed_agent.files import make_folder, remove_durably, write_durably
+from arcbed_agent.files import make_folder, remove_durably, sweep, write_durably
 from arcbed_agent.governor.contract import Choice
 from arcbed_agent.governor.processes import look
 from arcbed_agent.host.layout import Layout
@@ -17,7 +17,7 @@ def announce(layout: Layout, owner: str, choice: Choice) -> None:
     """Write down the choice of this daemon, while it lives."""
     own = look(os.getpid())
     document = {**choice.document(), "pid": os.getpid(), "started": own.started if own else 0}
-    make_folder(_file(layout, owner).parent)
+    sweep(make_folder(_file(layout, owner).parent))
     write_durably(_file(layout, owner), json.dumps(document) + "\n", mode=0o644)
 
 
