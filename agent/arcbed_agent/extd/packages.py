@@ -94,11 +94,12 @@ class Packages:
             return
         if package is None or not package.sha256:
             raise OperationError(failure.DOWNLOAD, f"The service has no package of {folder.name}")
+        part = folder.archive.with_suffix(".part")
         if folder.archive.exists() and not _differs(folder.archive, package.sha256):
+            blobs.discard(part)
             return
         folder.archive.unlink(missing_ok=True)
         deadline = self._clock.now() + LIMIT
-        part = folder.archive.with_suffix(".part")
         package = await self._download(task, goal, package, part, deadline, lambda found: found.uri)
         try:
             await asyncio.to_thread(archives.check_file, part, package.sha256, self._limits)

@@ -31,6 +31,7 @@ class Store:
 
     def __init__(self, layout: Layout, log: logging.Logger | None = None) -> None:
         self._folder = layout["extension_state"]
+        self._reports = layout["extension_reports"]
         self._log = log or logging.getLogger("extd")
         self._kept: dict[str, Extension] = {}
         self._handlers: dict[str, Handler] = {}
@@ -45,6 +46,7 @@ class Store:
         """Read what is there; what cannot be read is asked for again."""
         for name in ("", "items", "handlers", "runs"):
             sweep(make_folder(self._folder / name, mode=0o700))
+        sweep(self._reports)
         self.sync = Sync()
         with suppress(OSError, ValueError, TypeError):
             self.sync = Sync.from_json(json.loads((self._folder / "sync.json").read_bytes()))
@@ -56,6 +58,20 @@ class Store:
         for document in self._documents("handlers"):
             handler = Handler.from_json(document)
             self._handlers[handler.name] = handler
+        self._sweep_runs()
+
+    def _sweep_runs(self) -> None:
+        """Remove what runs have left whose end is kept: a kill may have come in between."""
+        open_runs = {
+            Path(run["file"]).name
+            for extension in self._kept.values()
+            if extension.work is not None
+            for run in extension.work.get("runs", {}).values()
+            if "file" in run and "ended" not in run
+        }
+        for path in self.runs.iterdir():
+            if path.stem not in open_runs:
+                path.unlink(missing_ok=True)
 
     def _documents(self, kind: str) -> Iterator[dict[str, Any]]:
         for path in sorted((self._folder / kind).glob("*.json")):
