@@ -92,7 +92,10 @@ def test_control_plane_serves_443_without_any_capability():
 def test_control_plane_hands_machines_the_authority_and_no_key():
     with container(FAKECLOUD, "--network", "none") as cloud:
         cloud.wait("fakecloud-healthy 2>/dev/null")
-        assert sorted(cloud.run("ls", "/shared").stdout.split()) == ["ca.pem", "onboarding.json"]
+        handed_over = cloud.run("ls", "/shared").stdout.split()
+        assert sorted(handed_over) == ["ca.pem", "clock.token", "onboarding.json"]
+        opens_the_admin_api = cloud.run("cat", "/state/admin.token").stdout
+        assert cloud.run("cat", "/shared/clock.token").stdout != opens_the_admin_api
         assert "PRIVATE" not in cloud.run("cat", "/shared/ca.pem").stdout
         handed = json.loads(cloud.run("cat", "/shared/onboarding.json").stdout)
         owner = json.loads(cloud.run("cat", "/state/secrets.json").stdout)["owner"]
