@@ -185,10 +185,13 @@ class Folder:
         write_durably(path, json.dumps([element]), mode=0o600)
 
     def remove(self, *, keep_archive: bool = False) -> None:
-        """Delete folder and zip; some handlers delete at the same time."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Delete zip and folder, in this order: a folder without its zip is not brought back by a restart.
+
+        Some handlers delete at the same time.
+        """
         if not keep_archive:
             self.archive.unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def collect_events(self) -> int:
         """Delete the telemetry events that are there; answers how many there were."""

@@ -7,6 +7,7 @@ when something has changed, deletion is always tried.
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -174,14 +175,15 @@ async def _restore_manifest(operation: Operation, folder: Folder) -> None:
     )
     aside = folder.path.with_name(f".{folder.name}.lost")
     shutil.rmtree(aside, ignore_errors=True)
-    folder.path.rename(aside)
+    with suppress(FileNotFoundError):
+        folder.path.rename(aside)
     try:
         await operation.tools.packages.unpack(folder)
         for name in ("config", "status", "mrseq"):
             if (aside / name).exists():
                 (aside / name).rename(folder.path / name)
     except OperationError:
-        if not folder.exists():
+        if not folder.exists() and aside.exists():
             aside.rename(folder.path)
     shutil.rmtree(aside, ignore_errors=True)
     make_ready(operation, folder)
