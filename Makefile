@@ -9,7 +9,7 @@ BASE_IMAGE ?= arcbed/base:debian12
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-picture test test-long lint format docs bench packages engine base-image images test-containers test-containers-long up clean
+.PHONY: help demo demo-picture test test-long test-cpu lint format docs bench packages engine base-image images test-containers test-containers-long up clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,8 +49,11 @@ demo-picture: $(STAMP) ## Record docs/demo.svg from a real demo run
 test: $(STAMP) lint ## Lint, types and all quick tests
 	@$(BIN)/python -m pytest -m 'not long and not containers'
 
-test-long: $(STAMP) $(CLIENT8)/.installed test-containers ## The slow tests: containers, kill -9, fuzzing, long stories, CPU limits
-	@$(BIN)/python -m pytest -m 'long and not containers'
+test-long: $(STAMP) $(CLIENT8)/.installed test-containers ## The slow tests: containers, kill -9, fuzzing, long stories
+	@$(BIN)/python -m pytest -m 'long and not containers and not alone'
+
+test-cpu: $(STAMP) ## The tests that measure CPU limits; on a machine that does nothing else
+	@$(BIN)/python -m pytest -m 'alone and not containers'
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

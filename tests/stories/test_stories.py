@@ -12,12 +12,16 @@ from arcbed.harness.reports import write
 from arcbed.harness.runner import Run, run_one
 from arcbed.harness.scenario import Scenario, discover
 
+MEASURE_CPU_TIME = {"cpu-governance"}
+
+
+def _marks(scenario: Scenario) -> list[pytest.MarkDecorator]:
+    long = [pytest.mark.long, pytest.mark.timeout(2_400)] if scenario.long else []
+    return [*long, pytest.mark.alone] if scenario.name in MEASURE_CPU_TIME else long
+
+
 TOLD_HERE = [
-    pytest.param(
-        scenario,
-        id=scenario.name,
-        marks=(pytest.mark.long, pytest.mark.timeout(2_400)) if scenario.long else (),
-    )
+    pytest.param(scenario, id=scenario.name, marks=_marks(scenario))
     for scenario in discover().values()
     if not PROCESS.lacks.keys() & set(scenario.needs)
 ]

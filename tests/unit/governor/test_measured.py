@@ -13,7 +13,7 @@ import pytest
 from arcbed_agent.clock import SystemClock
 from arcbed_agent.governor import Limit
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 BURN = ["sh", "-c", "while :; do :; done"]
 #: Two burners that have left their parents and their session.
