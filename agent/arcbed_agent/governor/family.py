@@ -80,7 +80,8 @@ class Family:
         with self.lock:
             for pid in sorted(int(item.name) for item in PROC.iterdir() if item.name.isdigit()):
                 member = look(pid)
-                if member is None or member.parent == self._pid or member.ended:
+                # Where this process is the reaper of others already, what they left is its own child by now.
+                if member is None or pid in self._roots or member.ended:
                     continue
                 if name := self._marked(pid):
                     self._adopted[pid, member.started] = name
