@@ -38,7 +38,7 @@ def test_each_instance_has_its_own_rate_and_few_are_remembered():
     assert rate._arrivals == {}
 
 
-@given(st.lists(st.floats(min_value=0, max_value=2_000), max_size=40))
+@given(st.lists(st.integers(min_value=0, max_value=2_000), max_size=40))
 def test_never_more_than_six_identities_in_an_hour_and_the_wait_is_right(gaps):
     rate, now, allowed = IdentityRate(), 0.0, []
     for gap in gaps:
