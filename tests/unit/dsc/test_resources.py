@@ -663,6 +663,23 @@ def test_archive_that_would_leave_its_folder_is_refused(apply, tree):
     assert not list(tree.root.parent.rglob("evil"))
 
 
+@pytest.mark.parametrize(
+    "links",
+    [{"a": "/etc/passwd"}, {"a": "../../etc/passwd"}, {"a": "b", "b": "a"}],
+    ids=["absolute", "up", "ring"],
+)
+def test_archive_whose_links_lead_nowhere_in_it_is_refused(apply, tree, links):
+    with tarfile.open(tree.path("/links.tar"), "w") as made:
+        for name, target in links.items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            made.addfile(member)
+
+    result = apply("nxArchive", SourcePath="/links.tar", DestinationPath="/opt")
+
+    assert details(result) == ["SourceUnreadable"]
+
+
 def test_missing_archive_is_a_reason(audit):
     assert details(audit("nxArchive", SourcePath="/none", DestinationPath="/opt")) == ["SourcePathNotFound"]
 

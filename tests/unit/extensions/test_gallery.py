@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -135,6 +136,7 @@ def test_flags_of_a_manifest_may_be_text():
     assert not parse(manifest(supportsMultipleExtensions="yes").encode()).multiple
 
 
+@pytest.mark.skipif(not shutil.which("gpg"), reason="gpg is not installed")
 def test_catalogue_is_signed_with_the_key_that_is_told(gallery, tmp_path):
     entry = gallery.publish(package(tmp_path), now=NOW)
     blobs = BlobStore(tmp_path / "state")

@@ -5,6 +5,8 @@ Source: microsoft/PowerShell-DSC-for-Linux, nxArchive.
 
 from __future__ import annotations
 
+import os
+import shutil
 import tarfile
 import tempfile
 import zipfile
@@ -79,7 +81,7 @@ class Archive(Resource):
                 else:
                     with tarfile.open(source) as archive:
                         _check_size(member.size for member in archive.getmembers())
-                        archive.extractall(folder, filter="data")
+                        _unpack(archive, folder)
             except FileNotFoundError as problem:
                 phrase = f"The archive '{self.text('SourcePath')}' was not found."
                 raise ResourceFault("SourcePathNotFound", phrase) from problem
@@ -104,6 +106,37 @@ class Archive(Resource):
                     write_durably(own, (folder / name).read_bytes(), mode=0o644)
             if self.wanted:
                 destination.mkdir(parents=True, exist_ok=True)
+
+
+def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    """What `extractall` with the filter ``data`` does, which Debian 12's Python does not have.
+
+    Raises:
+        tarfile.TarError: a member would leave the folder, is a device, or links to what the archive has not.
+        ResourceFault: with the copies that links make it is too large.
+    """
+    root, sizes = folder.resolve(), 0
+    for member in archive.getmembers():
+        target = (root / member.name.lstrip("/")).resolve()
+        if not target.is_relative_to(root):
+            raise tarfile.ReadError(f"'{member.name}' would be outside of the destination")
+        if member.isdir():
+            target.mkdir(parents=True, exist_ok=True)
+            continue
+        if not (member.isreg() or member.islnk() or member.issym()):
+            raise tarfile.ReadError(f"'{member.name}' is neither a file nor a folder")
+        try:
+            content = archive.extractfile(member)
+        except (KeyError, RecursionError) as problem:
+            raise tarfile.ReadError(f"'{member.name}' links to what the archive has not") from problem
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A link to a folder has no content of its own.
+        if content is not None:
+            sizes += content.seek(0, os.SEEK_END)
+            _check_size([sizes])
+            content.seek(0)
+            with content, target.open("wb") as file:
+                shutil.copyfileobj(content, file)
 
 
 def _check_size(sizes: Iterable[int]) -> None:
