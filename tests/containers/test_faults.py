@@ -75,7 +75,7 @@ async def probes(edge):
 @pytest.mark.parametrize(
     ("kind", "error", "fastest", "slowest"),
     [
-        ("unreachable", "No route to host", 0.0, 1.0),
+        ("unreachable", "No route to host", 0.0, 2.5),
         ("drop", "timed out", 2.9, 6.0),
         ("leave", "timed out", 2.9, 6.0),
         ("dns", "gaierror", 0.0, 2.5),
@@ -120,7 +120,7 @@ async def test_one_host_is_blocked_and_its_neighbours_are_not(probes):
     async with probes.machine.blocked(ARM):
         error, seconds = await probes.tls(ARM)
         assert "Connection reset" in error
-        assert seconds < 1.0
+        assert seconds < 2.5
         assert (await probes.tls("westeurope.management.azure.com"))[0] == ""
         assert (await probes.tls("login.microsoftonline.com"))[0] == ""
     assert (await probes.tls(ARM))[0] == ""
@@ -135,12 +135,13 @@ async def test_everything_below_a_name_is_blocked_and_the_handshake_swallowed(pr
 
 async def test_latency_is_paid_for_every_round_trip(probes):
     before = probes.traces()
-    _, quick = await probes.tls()
-    async with probes.machine.latency(200):
-        error, slow = await probes.tls()
+    assert (await probes.tls())[1] < 1.0
+    async with probes.machine.latency(1000):
+        error, slow = await probes.tls(limit=30)
     assert error == ""
-    # One of its own for TLS 1.3; that of TCP ends at the forwarder.
-    assert 0.19 <= slow - quick <= 1.0
+    # One of its own for TLS 1.3; that of TCP ends at the forwarder. Both ends of the range are whole
+    # delays: what the handshake itself takes differs by machine and moment.
+    assert 1.0 <= slow < 2.0
     assert probes.traces() == before
     left = await probes.machine.command("ss", "-ltnH")
     assert all(":40342 " in line or "127.0.0.11" in line for line in left.stdout.splitlines()), left.stdout
