@@ -59,6 +59,7 @@ class Keeper:
         self._agenda = Agenda()
         self._known: dict[Runner, None] = {}
         self._running: dict[Runner, int] = {}
+        self._holds = 0
         self._timers: dict[str, Entry] = {}
         self._let_pass: tuple[str, ...] = ()
         self._quiet = asyncio.Event()
@@ -142,6 +143,7 @@ class Keeper:
     def hold(self, task: Runner) -> None:
         """`task` runs once more."""
         self._running[task] = self._running.get(task, 0) + 1
+        self._holds += 1
         self._quiet.clear()
 
     def release(self, task: Runner) -> None:
@@ -308,9 +310,13 @@ class Keeper:
             async with asyncio.timeout(self.grace):
                 while True:
                     await self._quiet.wait()
+                    if not self._quiet.is_set():
+                        continue
                     # An event set by a task just before it went to sleep reaches its sleeper in this turn.
+                    # Whoever has run in it, and sleeps again, may have set one too.
+                    holds = self._holds
                     await asyncio.sleep(0)
-                    if not self._running or self._quiet.is_set():
+                    if self._holds == holds:
                         return
         except TimeoutError:
             names = ", ".join(self.running)

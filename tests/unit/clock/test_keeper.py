@@ -154,6 +154,31 @@ async def test_time_does_not_slip_between_a_message_and_its_receiver(keeper: Kee
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def test_time_does_not_slip_while_a_message_is_handed_on(keeper: Keeper) -> None:
+    """Each of some tasks wakes the next one and goes to sleep at once: the last runs at the same instant."""
+    pushes = [asyncio.Event() for _ in range(6)]
+    received: list[datetime] = []
+
+    async def runner(number: int) -> None:
+        async with keeper.task(f"a/runner/{number}") as task:
+            await task.sleep_until(None, pushes[number])
+            received.append(keeper.now())
+            if number + 1 < len(pushes):
+                pushes[number + 1].set()
+            await task.sleep(3600)
+
+    tasks = [asyncio.create_task(runner(number)) for number in range(len(pushes))]
+    await turn()
+    keeper.call_at(START + timedelta(seconds=60), "first", pushes[0].set)
+    for second in range(61, 70):
+        keeper.call_at(START + timedelta(seconds=second), f"next/{second}", lambda: None)
+    await keeper.advance(seconds=70)
+    assert received == [START + timedelta(seconds=60)] * len(pushes)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_sleeping_task_can_hold_time_for_work_from_outside(keeper: Keeper) -> None:
     task = keeper.task("a/b/c")
 
