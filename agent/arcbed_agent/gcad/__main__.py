@@ -14,6 +14,7 @@ from arcbed_agent.clock import BedClock, SystemClock, open_clock
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
 from arcbed_agent.gcad.daemon import Gcad
+from arcbed_agent.gcad.governed import GovernedProcesses
 from arcbed_agent.gcad.logs import DISPATCHER, by, open_policy_log
 from arcbed_agent.host.layout import Layout
 
@@ -25,7 +26,10 @@ It takes no options; settings are those of `azcmagent config`, and all paths are
 
 
 async def _serve(layout: Layout, clock: SystemClock | BedClock, config: LocalConfig) -> None:
-    gcad = Gcad(layout=layout, clock=clock, config=config, chance=clock.chance, name=clock.machine)
+    runner = GovernedProcesses(layout, clock, config, logging.getLogger("gc_agent"))
+    gcad = Gcad(
+        layout=layout, clock=clock, config=config, chance=clock.chance, name=clock.machine, runner=runner
+    )
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -95,7 +95,8 @@ class Gcad:
         self.identity = identity or Himds(layout, clock)
         self.store = Store(layout)
         self.service = Service(self.uplink, self.identity, GasDirectory(clock))
-        self.workers = Workers(layout, clock, f"{self.name}/worker", runner or PlainProcesses())
+        self._runner = runner or PlainProcesses()
+        self.workers = Workers(layout, clock, f"{self.name}/worker", self._runner)
         self._compliance = ComplianceFile(layout)
         common: dict[str, Any] = {"clock": clock, "store": self.store, "log": self.log}
         circuits = Circuits()
@@ -149,6 +150,7 @@ class Gcad:
         """
         self._take()
         try:
+            await self._runner.open()
             self.store.load()
             self.retention.enforce()
             self._follow()
@@ -170,6 +172,7 @@ class Gcad:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self.workers.stop()
+        await self._runner.close()
         await self.identity.close()
         await self.uplink.close()
         if self._lock is not None:
@@ -250,6 +253,7 @@ class Gcad:
         async def reload(_parameters: dict[str, Any], _report: Report) -> dict[str, Any]:
             async with self.clock.task(f"{self.name}/reload"):
                 await self.uplink.reload(LocalConfig.load(self.layout))
+                await self._runner.follow(self.uplink.config)
                 self._follow()
                 self.pulls.repace()
             return {}
@@ -272,6 +276,7 @@ class Gcad:
             "lastSync": sync.last,
             "purgedAt": sync.purged,
             "busy": self.scheduler.busy,
+            "governance": self._runner.accounts(),
             "assignments": [
                 {
                     "name": item.name,

@@ -128,6 +128,7 @@ class Assignment(_Kept):
         told: digest of what the newest report said.
         told_at: when that was.
         report: the newest report, while the service has not taken it.
+        used: CPU time of the newest evaluation, as members of a report's `engine`; empty: not known.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Assignment(_Kept):
     told: str = ""
     told_at: str = ""
     report: dict[str, Any] | None = None
+    used: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:

@@ -67,7 +67,8 @@ class Runs:
         try:
             outcome = await self._workers.run(task, arguments, environment, limit)
         except WorkerGoneError as error:
-            outcome = Outcome(1, {"code": "WorkerEnded", "message": str(error)})
+            said = {"code": "WorkerEnded", "message": str(error)}
+            outcome = Outcome(1, said, used=self._workers.used())
         seconds = self._clock.monotonic() - started
         text = "run_consistency for '%s' execution completed in %d seconds"
         self._log.info(text, assignment.name, round(seconds), extra=by(DISPATCHER, job))
@@ -115,10 +116,10 @@ class Runs:
         self, assignment: Assignment, found: Mapping[str, Any], job: str, began: datetime, outcome: Outcome
     ) -> Assignment:
         now = self._clock.now()
-        engine = reports.engine(outcome.cpu_seconds, self._workers.used())
+        engine = reports.engine(outcome.cpu_seconds, outcome.used)
         times = (began, now)
         document = reports.of_run(assignment, found, job=job, times=times, engine=engine)
-        return reports.told(replace(assignment, initial=False), document, now)
+        return reports.told(replace(assignment, initial=False, used=dict(outcome.used)), document, now)
 
     def _tell_telemetry(self, assignment: Assignment, found: Mapping[str, Any], seconds: float) -> None:
         telemetry(

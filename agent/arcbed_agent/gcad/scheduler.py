@@ -121,6 +121,7 @@ class Scheduler:
                 told=done.told,
                 told_at=done.told_at,
                 report=done.report,
+                used=done.used,
                 due=self._due(before, began),
             )
         )

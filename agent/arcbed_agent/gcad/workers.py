@@ -8,20 +8,22 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import arcbed_agent
 from arcbed_agent.clock import Clock, ClockTask
+from arcbed_agent.config import LocalConfig
 from arcbed_agent.files import make_folder
 from arcbed_agent.himds.messages import socket_address
 from arcbed_agent.host.layout import Layout
 
-#: Real seconds for a fresh worker to connect.
-START_LIMIT: Final = 30.0
+#: Real seconds for a fresh worker to connect. Beside what an earlier one left running it may be held to 1 %.
+START_LIMIT: Final = 180.0
 _LINE_LIMIT: Final = 1024 * 1024
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Running(Protocol):
@@ -40,7 +42,13 @@ class Running(Protocol):
 
 
 class ProcessRunner(Protocol):
-    """Starts the worker; what limits its CPU time is another of these."""
+    """Starts the worker, one at a time; `governed.GovernedProcesses` limits its CPU time."""
+
+    async def open(self) -> None:
+        """The daemon begins."""
+
+    async def close(self) -> None:
+        """The daemon ends."""
 
     async def start(self, command: Sequence[str], environment: Mapping[str, str]) -> Running:
         """Start `command`; its whole environment is `environment`.
@@ -49,15 +57,30 @@ class ProcessRunner(Protocol):
             OSError: it cannot be started.
         """
 
+    async def begin(self) -> None:
+        """The worker is about to evaluate something."""
+
     async def end(self, running: Running) -> None:
         """End it with everything that it has started."""
 
-    def used(self, running: Running) -> Mapping[str, Any]:
-        """Members of a report's `engine` about CPU time; empty where nothing is known."""
+    def used(self) -> Mapping[str, Any]:
+        """Members of a report's `engine` about the CPU time since `begin`; empty where nothing is known."""
+
+    async def follow(self, config: LocalConfig) -> None:
+        """The machine's configuration has changed."""
+
+    def accounts(self) -> Mapping[str, Mapping[str, Any]]:
+        """What each group of processes that is limited together has used; empty where nothing is known."""
 
 
 class PlainProcesses:
-    """Processes without any limit."""
+    """Processes without any limit, and without an account."""
+
+    async def open(self) -> None:
+        """Nothing to prepare."""
+
+    async def close(self) -> None:
+        """Nothing is left."""
 
     async def start(self, command: Sequence[str], environment: Mapping[str, str]) -> Running:
         """Start it in a session of its own."""
@@ -69,13 +92,23 @@ class PlainProcesses:
             start_new_session=True,
         )
 
+    async def begin(self) -> None:
+        """Nothing to set."""
+
     async def end(self, running: Running) -> None:
         """SIGKILL for its group; the worker's copies notice that it is gone."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, 9)
         await running.wait()
 
-    def used(self, running: Running) -> Mapping[str, Any]:  # noqa: ARG002 - nothing is measured here
+    def used(self) -> Mapping[str, Any]:
+        """Nothing is known."""
+        return {}
+
+    async def follow(self, config: LocalConfig) -> None:
+        """Nothing depends on it."""
+
+    def accounts(self) -> Mapping[str, Mapping[str, Any]]:
         """Nothing is known."""
         return {}
 
@@ -89,12 +122,14 @@ class Outcome:
         answer: ``{"report": path}`` or ``{"code", "message"}``.
         cpu_seconds: of the evaluation.
         timed_out: it was ended because its time was over.
+        used: members of a report's `engine` about CPU time, of all processes that took part.
     """
 
     code: int
     answer: Mapping[str, Any]
     cpu_seconds: float = 0.0
     timed_out: bool = False
+    used: Mapping[str, Any] = field(default_factory=dict)
 
 
 class WorkerGoneError(Exception):
@@ -142,11 +177,11 @@ class Workers:
                     asking.cancel()
                     await self.stop()
                     await asyncio.gather(asking, return_exceptions=True)
-        return Outcome(-9, {}, timed_out=True)
+        return Outcome(-9, {}, timed_out=True, used=self.used())
 
     def used(self) -> Mapping[str, Any]:
-        """Members of a report's `engine` about CPU time."""
-        return self._runner.used(self._running) if self._running else {}
+        """Members of a report's `engine` about the CPU time of the evaluation that began last."""
+        return self._runner.used()
 
     async def stop(self) -> None:
         """End the worker and whatever it is doing."""
@@ -160,6 +195,7 @@ class Workers:
     async def _ask(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Outcome:
         try:
             reader, writer = await self._connected()
+            await self._runner.begin()
             request = {"arguments": list(arguments), "environment": dict(environment)}
             writer.write(json.dumps(request).encode() + b"\n")
             await writer.drain()
@@ -171,17 +207,17 @@ class Workers:
             await self.stop()
             raise WorkerGoneError("The worker ended before it had answered.")
         said = json.loads(line)
-        return Outcome(said["code"], said["answer"], said["cpuSeconds"])
+        return Outcome(said["code"], said["answer"], said["cpuSeconds"], used=self.used())
 
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connected(self) -> _Streams:
         if self._reader is None or self._writer is None or self._running is None:
             self._reader, self._writer = await self._start()
         return self._reader, self._writer
 
-    async def _start(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _start(self) -> _Streams:
         path = make_folder(self._layout["sockets"], mode=0o750) / "gc_worker.sock"
         path.unlink(missing_ok=True)
-        arrived: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+        arrived: asyncio.Future[_Streams]
         arrived = asyncio.get_running_loop().create_future()
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -197,12 +233,29 @@ class Workers:
         finally:
             os.umask(mask)
         try:
-            self._running = await self._runner.start(command(path), environment_of(self._layout))
+            self._running = running = await self._runner.start(command(path), environment_of(self._layout))
             async with asyncio.timeout(START_LIMIT):
-                return await arrived
+                return await _first(arrived, running)
         finally:
             server.close()
             path.unlink(missing_ok=True)
+
+
+async def _first(arrived: asyncio.Future[_Streams], running: Running) -> _Streams:
+    """What has arrived.
+
+    Raises:
+        OSError: the process has ended before anything did.
+    """
+    ended = asyncio.ensure_future(running.wait())
+    try:
+        either: set[asyncio.Future[Any]] = {arrived, ended}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if arrived.done():
+            return arrived.result()
+        raise OSError(f"it left with {ended.result()} before it had connected")
+    finally:
+        ended.cancel()
 
 
 def command(path: Path) -> list[str]:

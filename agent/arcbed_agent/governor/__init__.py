@@ -1,8 +1,8 @@
 """CPU governance: commands run in groups that the operating system holds to a limit.
 
 governor = await choose(wishes(local_config), owner="gcad", root=layout.root, clock=clock)
-limits = Limits.of(local_config, profile="current", os_release=Path("/etc/os-release").read_text())
-worker = await governor.launch([python, "-m", "worker"], name="gcad", limit=limits.policy())
+limits = Limits.here(local_config)
+worker = await governor.launch([python, "-m", "worker"], name="worker", limit=limits.policy())
 code = await worker.wait()
 report["engine"].update(worker.usage().document())
 await governor.close()
@@ -26,6 +26,7 @@ from arcbed_agent.governor.contract import (
     Wishes,
 )
 from arcbed_agent.governor.limits import Limits
+from arcbed_agent.governor.words import in_words
 
 __all__ = [
     "BACK_ENDS",
@@ -44,6 +45,7 @@ __all__ = [
     "announced",
     "choose",
     "in_force",
+    "in_words",
     "retract",
     "wishes",
 ]

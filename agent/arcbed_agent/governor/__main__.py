@@ -16,7 +16,6 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from arcbed_agent.clock import SystemClock
@@ -24,7 +23,6 @@ from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
 from arcbed_agent.governor import Governed, Governor, Limit, Limits, Usage, announce, choose, retract, wishes
 from arcbed_agent.host.layout import Layout
-from arcbed_agent.host.sources import this_machine
 
 OWNER = "trial"
 
@@ -74,10 +72,7 @@ class Trial:
     def _limit(self) -> Limit:
         if self._options.no_limit:
             return Limit(None, why="--no-limit")
-        config = LocalConfig.load(self._layout)
-        shadow = config.text("host.root")
-        sources = this_machine(Path(shadow) if shadow else None)
-        limits = Limits.of(config, sources.read("etc/os-release"))
+        limits = Limits.here(LocalConfig.load(self._layout))
         if self._options.extension:
             return limits.extension(self._options.extension, self._options.during)
         return limits.policy()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -98,6 +98,18 @@ class Usage:
         """Percent of one core over the whole account."""
         return 100 * self.cpu_seconds / self.wall_seconds if self.wall_seconds > 0 else 0.0
 
+    def since(self, earlier: Usage) -> Usage:
+        """What came on top of `earlier`, an account of the same group that began when this one did."""
+        return replace(
+            self,
+            cpu_seconds=max(0.0, self.cpu_seconds - earlier.cpu_seconds),
+            throttled_seconds=max(0.0, self.throttled_seconds - earlier.throttled_seconds),
+            periods=max(0, self.periods - earlier.periods),
+            throttled_periods=max(0, self.throttled_periods - earlier.throttled_periods),
+            wall_seconds=max(0.0, self.wall_seconds - earlier.wall_seconds),
+            escapes=self.escapes[len(earlier.escapes) :],
+        )
+
     def document(self) -> dict[str, Any]:
         """The JSON of reports: docs/wire.md, `governance` and `engine`; names with `enforced` on are ours."""
         return {
@@ -110,6 +122,7 @@ class Usage:
             "backend": self.backend,
             "periods": self.periods,
             "throttledPeriods": self.throttled_periods,
+            "wallSeconds": round(self.wall_seconds, 3),
             "escapes": [
                 {
                     "pid": escape.pid,
@@ -224,7 +237,7 @@ class Governor(Protocol):
 
         Args:
             command: program (looked up in the PATH of `environment`) and arguments.
-            name: of the group, made if there is none: ``gcad``, or an extension's name.
+            name: of the group, made if there is none: ``worker``, or a handler's name.
             limit: of the group from now on.
             environment: the whole environment; None: this process's own.
             stdout: a file descriptor, ``subprocess.PIPE`` or ``subprocess.DEVNULL`` (None). stdin is empty.
@@ -245,6 +258,9 @@ class Governor(Protocol):
 
     def usage(self, name: str) -> Usage | None:
         """The use of the group since it was made; None: no such group."""
+
+    def usages(self) -> Mapping[str, Usage]:
+        """The use of every group that there is, by name."""
 
     async def end(self, name: str) -> Usage | None:
         """Kill what is left in the group and remove it; its last account."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.governor.contract import Limit, Of
+from arcbed_agent.host.sources import this_machine
 
 #: Commands of an extension during which a window may hold.
 WINDOW_COMMANDS: Final = frozenset({"install", "update", "uninstall"})
@@ -131,6 +133,12 @@ class Limits:
 
     def _limit(self, percent: float, why: str) -> Limit:
         return Limit(percent, self.unit, why)
+
+    @classmethod
+    def here(cls, config: LocalConfig) -> Limits:
+        """The limits of this machine; an os-release below `host.root` goes before its own."""
+        shadow = config.text("host.root")
+        return cls.of(config, this_machine(Path(shadow) if shadow else None).read("etc/os-release"))
 
     @classmethod
     def of(cls, config: LocalConfig, os_release: str) -> Limits:

@@ -161,6 +161,9 @@ class GroupGovernor:
                     await child.abandon()
                     await asyncio.to_thread(self._fall_back, held, error)
                     continue
+                except asyncio.CancelledError:
+                    child.drop()
+                    raise
                 governed = Command(self, held, child, begun, self._clock.monotonic())
                 await child.connect()
                 child.release()
@@ -263,6 +266,10 @@ class GroupGovernor:
         """The use of the group since it was made."""
         held = self._held.get(name)
         return None if held is None else self.account(held, held.begun, held.born)
+
+    def usages(self) -> Mapping[str, Usage]:
+        """The use of every group that there is."""
+        return {name: self.account(held, held.begun, held.born) for name, held in list(self._held.items())}
 
     def account(self, held: Held, begun: Counters, born: float) -> Usage:
         """The use of a group since `begun`."""

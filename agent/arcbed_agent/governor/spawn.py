@@ -109,12 +109,16 @@ class Child:
             os.write(self._gate, b"\n")
         os.close(self._gate)
 
-    async def abandon(self) -> None:
-        """Let the process end without having become the command."""
+    def drop(self) -> None:
+        """Close the gate: the process ends soon without having become the command."""
         os.close(self._gate)
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
+
+    async def abandon(self) -> None:
+        """Close the gate and wait until the process has ended."""
+        self.drop()
         await self.wait()
 
     async def wait(self) -> int:

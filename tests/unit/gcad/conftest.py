@@ -21,6 +21,7 @@ import pytest
 from arcbed_agent.cloud.transport import UnreachableError
 from arcbed_agent.config import AgentConfig, LocalConfig
 from arcbed_agent.gcad.daemon import Gcad
+from arcbed_agent.gcad.governed import GovernedProcesses
 from arcbed_agent.gcad.logs import open_policy_log
 from arcbed_agent.gcad.package import Limits
 from arcbed_agent.host.layout import Layout
@@ -226,6 +227,7 @@ class GcadBed:
     identity: FakeIdentity = field(default_factory=FakeIdentity)
     chance: random.Random = field(default_factory=lambda: random.Random("gcad"))
     limits: Limits = field(default_factory=Limits)
+    governed: bool = False
 
     @property
     def layout(self) -> Layout:
@@ -254,6 +256,8 @@ class GcadBed:
         log.propagate = False
         log.setLevel(logging.INFO)
         log.addHandler(open_policy_log(self.layout["gc_agent_log"], self.clock))
+        config = LocalConfig.load(self.layout)
+        runner = GovernedProcesses(self.layout, self.clock, config, log) if self.governed else None
         return Gcad(
             layout=self.layout,
             clock=self.clock,
@@ -261,6 +265,7 @@ class GcadBed:
             chance=self.chance,
             network=lambda: httpx.MockTransport(self.service),
             limits=self.limits,
+            runner=runner,
             name="web-01",
             log=log,
         )
