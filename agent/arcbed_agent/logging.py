@@ -25,11 +25,13 @@ from arcbed_agent.clock import Clock
 FATAL = logging.CRITICAL
 _LEVELS = {"WARNING": "warning", "CRITICAL": "fatal"}
 _CONCEALED = "[redacted]"
-#: Shapes of secrets inside any text: JWTs, authorization values, credentials in URLs, form fields, keys.
+_SHORTEST = 4
+#: Shapes of secrets inside any text: JWTs, authorization values, credentials in URLs, form fields, signatures
+#: of shared access, keys.
 _SHAPES = (
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), _CONCEALED),
     (re.compile(r"(?i)\b((?:bearer|basic|pop) )[\w.~+/=-]{8,}"), rf"\1{_CONCEALED}"),
-    (re.compile(r"(\w+://)[^/@\s\"']+@"), rf"\1{_CONCEALED}@"),
+    (re.compile(r"(\b\w+://)[^/@\s\"']+@"), rf"\1{_CONCEALED}@"),
     (
         re.compile(
             r"(?i)((?:client_secret|client_assertion|refresh_token|access_token|device_code|password)\\?\"?[=:]\s?\\?\"?)"
@@ -37,6 +39,7 @@ _SHAPES = (
         ),
         rf"\1{_CONCEALED}",
     ),
+    (re.compile(r"(?i)(sig(?:=|%3d|\\u003d))[\w%+/=.~-]{8,}"), rf"\1{_CONCEALED}"),
     (
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL),
         _CONCEALED,
@@ -52,16 +55,37 @@ class Redactor:
 
     def conceal(self, secret: str) -> None:
         """Never let `secret` into a log; values of fewer than four characters would blank ordinary text."""
-        if len(secret) >= 4:
+        if len(secret) >= _SHORTEST:
             self._values.add(secret)
 
     def clean(self, text: str) -> str:
         """`text` without secrets."""
-        for value in self._values:
+        for value in self._longest_first():
             text = text.replace(value, _CONCEALED)
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)
         return text
+
+    def clean_piece(self, text: str, *, begun: bool = False, goes_on: bool = False) -> str:
+        """`text`, cut out of a longer one, without secrets and without the parts of secrets at its ends.
+
+        Args:
+            text: the piece.
+            begun: something came before it.
+            goes_on: something comes after it.
+        """
+        text = self.clean(text)
+        for value in self._longest_first():
+            lengths = range(min(len(value), len(text)), _SHORTEST - 1, -1)
+            if goes_on and (cut := next((n for n in lengths if text.endswith(value[:n])), 0)):
+                text = text[:-cut] + _CONCEALED
+            if begun and (cut := next((n for n in lengths if text.startswith(value[-n:])), 0)):
+                text = _CONCEALED + text[cut:]
+        return text
+
+    def _longest_first(self) -> list[str]:
+        """A value may be part of another one."""
+        return sorted(self._values, key=len, reverse=True)
 
 
 class LogrusFormatter(logging.Formatter):

@@ -1,17 +1,28 @@
-"""azcmagent logs."""
+"""azcmagent logs.
+
+Extension handlers write their own logs, and may write their protected settings into them. What extd remembers
+of those settings is taken out, in all forms that programs usually write it in; where it cannot know all of
+them, and from what is no text, nothing goes into the zip.
+"""
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from arcbed_agent.cli import flags
 from arcbed_agent.cli.command import Arguments, Command
 from arcbed_agent.cli.session import Session
 from arcbed_agent.errors import AgentError
+
+if TYPE_CHECKING:
+    from arcbed_agent.extd.secrets import Known
 
 #: Folders of log files in the layout.
 _FOLDERS = ("logs", "policy_logs", "extension_manager_logs", "extension_logs")
@@ -19,6 +30,8 @@ _FOLDERS = ("logs", "policy_logs", "extension_manager_logs", "extension_logs")
 _NEWEST = 2
 #: Nothing with such a name is ever taken, wherever it lies.
 _NEVER = (".pem", ".key", ".pfx", ".p12")
+_NO_TEXT = "Left out: this is no text, so nobody can tell whether there are secrets in it.\n"
+_LOST = "Left out: protected settings that may be in it cannot be read any more, so nobody can redact them.\n"
 _JOURNAL_UNITS = ("himdsd", "gcad", "extd", "arcproxyd")
 
 
@@ -50,7 +63,7 @@ def _write(session: Session, path: Path, *, full: bool) -> None:
         unfinished.touch(mode=0o600)
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in _contents(session, full=full):
-                archive.writestr(name, session.redactor.clean(text))
+                archive.writestr(session.redactor.clean(name), session.redactor.clean(text))
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -59,15 +72,28 @@ def _write(session: Session, path: Path, *, full: bool) -> None:
 def _contents(session: Session, *, full: bool) -> Iterator[tuple[str, str]]:
     """Names in the zip, as the paths on a machine are, and texts."""
     layout = session.layout
+    known = _conceal_settings(session)
     for folder in _FOLDERS:
         for file in _chosen(layout[folder], full=full):
-            yield layout.shown(file).lstrip("/"), _text(file)
+            owner = file.relative_to(layout[folder]).parts[0]
+            lost = folder == "extension_logs" and known.may_hold_more(owner)
+            yield layout.shown(file).lstrip("/"), _LOST if lost else _text(file)
     for name in ("agent_config", "local_config"):
         if layout[name].is_file():
             yield layout.shown(layout[name]).lstrip("/"), _text(layout[name])
     yield "azcmagent-show.json", json.dumps(_shown(session), indent=2)
     if full and session.production:
         yield from _journal()
+
+
+def _conceal_settings(session: Session) -> Known:
+    """Make the session's redactor know what extensions were given in confidence."""
+    from arcbed_agent.extd import secrets
+
+    known = secrets.known(session.layout)
+    for word in known.words:
+        session.redactor.conceal(word)
+    return known
 
 
 def _chosen(folder: Path, *, full: bool) -> list[Path]:
@@ -90,12 +116,20 @@ def _chosen(folder: Path, *, full: bool) -> list[Path]:
 
 
 def _text(file: Path) -> str:
-    data = file.read_bytes()
+    """What is in a file, or why that is left out."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:  # whoever writes it has just put it away
+        return f"{file.name} is gone\n"
     if file.suffix == ".gz":
         try:
             data = gzip.decompress(data)
-        except (OSError, EOFError):
+        except (OSError, EOFError, zlib.error):
             return f"{file.name} is not a readable archive\n"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace")
+    if b"\0" in data:
+        return _NO_TEXT
     return data.decode("utf-8", errors="replace")
 
 

@@ -24,6 +24,7 @@ from arcbed_agent.clock import Clock, ClockTask
 from arcbed_agent.extd import output
 from arcbed_agent.extd.output import Output
 from arcbed_agent.governor import Governed, Governor, Limit
+from arcbed_agent.logging import Redactor
 
 #: Seconds of the machine's time.
 TIMEOUTS: Final[Mapping[str, int]] = {
@@ -98,12 +99,14 @@ class Commands:
         clock: the machine's time, which stands while a command runs.
         name: of the clock's child, ``machine/extd/command``.
         governor: starts processes.
+        redactor: keeps secrets out of what is kept of their output.
     """
 
-    def __init__(self, clock: Clock, name: str, governor: Governor) -> None:
+    def __init__(self, clock: Clock, name: str, governor: Governor, redactor: Redactor) -> None:
         self._clock = clock
         self._name = name
         self._governor = governor
+        self._redactor = redactor
 
     async def run(self, task: ClockTask, call: Call, *, begun: datetime) -> Ended:
         """Run `call`, or find out what became of it; `task` sleeps meanwhile.
@@ -127,7 +130,7 @@ class Commands:
                 return await self._adopt(task, call.run, deadline)  # another shell had claimed the run
             return Ended(
                 None if not in_time else governed.returncode,
-                output.read(*files),
+                output.read(*files, self._redactor),
                 timed_out=not in_time,
                 governance=governed.usage().document(),
             )

@@ -34,9 +34,10 @@ from arcbed_agent.extd.outbox import Outbox
 from arcbed_agent.extd.packages import Packages
 from arcbed_agent.extd.pulls import Pulls
 from arcbed_agent.extd.records import Extension
+from arcbed_agent.extd.secrets import Secrets
 from arcbed_agent.extd.service import ExtensionService
 from arcbed_agent.extd.store import Store
-from arcbed_agent.extd.vault import Vault, words_of
+from arcbed_agent.extd.vault import Vault
 from arcbed_agent.files import make_folder
 from arcbed_agent.gcad.local import Himds, LocalIdentity
 from arcbed_agent.gcad.logs import by
@@ -106,6 +107,7 @@ class Extd:
         self.identity = identity or Himds(layout, clock)
         self.store = Store(layout, self.log)
         self.vault = Vault(layout["extensions"])
+        self.secrets = Secrets(layout, self.vault, self.redactor)
         self.service = ExtensionService(self.uplink, self.identity, GasDirectory(clock))
         shared: dict[str, Any] = {
             "clock": clock,
@@ -119,7 +121,7 @@ class Extd:
         self.pulls = Pulls(
             name=f"{self.name}/pull",
             vault=self.vault,
-            redactor=self.redactor,
+            secrets=self.secrets,
             changed=self._pulled,
             **shared,
         )
@@ -156,7 +158,7 @@ class Extd:
         try:
             self.store.load()
             await asyncio.to_thread(self.vault.open, self.clock.now())
-            self._conceal()
+            self.secrets.recall(self.store)
             self._operator = await self._make_operator(serving=serving)
         except OSError as error:
             await self.stop()
@@ -186,7 +188,7 @@ class Extd:
                 log=self.log,
                 limits=self._limits,
             ),
-            commands=Commands(self.clock, f"{self.name}/command", self._governor),
+            commands=Commands(self.clock, f"{self.name}/command", self._governor, self.redactor),
             rooms=self._rooms,
             vault=self.vault,
             limits=lambda: limits_of(self.uplink.config),
@@ -259,7 +261,8 @@ class Extd:
         sequence = goal.sequence if goal.settings is not None or extension.protected else 0
         found = None
         with suppress(status.UnreadableError):
-            found = status.read(folder.status_file(sequence, goal.extension_name))
+            path = folder.status_file(sequence, goal.extension_name)
+            found = status.read(path, self.redactor.clean)
         with suppress(ManifestError):
             if extension.enabled and folder.manifest.report_heartbeat:
                 pulse = status.read_heartbeat(folder.path / HEARTBEAT, self.clock.wall())
@@ -274,15 +277,8 @@ class Extd:
 
     def _clean(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """`body` without protected settings in any of its texts."""
-        cleaned = _mapped(body, self.redactor.clean)
-        return cleaned if isinstance(cleaned, dict) else {}
-
-    def _conceal(self) -> None:
-        for extension in self.store:
-            if extension.protected:
-                with suppress(ValueError):
-                    for word in words_of(self.vault.unseal(extension.protected)):
-                        self.redactor.conceal(word)
+        cleaned: dict[str, Any] = self.secrets.cleaned(dict(body))
+        return cleaned
 
     async def _endpoint(self) -> str:
         """The machine's local endpoint; the documented one while himds does not answer."""
@@ -388,13 +384,3 @@ def limits_of(config: LocalConfig) -> Limits:
     with suppress(OSError):
         text = (Path(config.text("host.root") or "/") / "etc/os-release").read_text()
     return Limits.of(config, text)
-
-
-def _mapped(document: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(document, str):
-        return change(document)
-    if isinstance(document, dict):
-        return {key: _mapped(value, change) for key, value in document.items()}
-    if isinstance(document, list):
-        return [_mapped(value, change) for value in document]
-    return document

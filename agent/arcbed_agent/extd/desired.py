@@ -8,9 +8,9 @@ from typing import Any
 
 from arcbed_agent.extd.goal import Goal, GoalError, Item, read_item
 from arcbed_agent.extd.records import Extension
+from arcbed_agent.extd.secrets import Secrets
 from arcbed_agent.extd.store import Store
-from arcbed_agent.extd.vault import Vault, words_of
-from arcbed_agent.logging import Redactor
+from arcbed_agent.extd.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Changes:
     refused: tuple[str, ...] = ()
 
 
-def apply(store: Store, document: Mapping[str, Any], vault: Vault, redactor: Redactor) -> Changes:
+def apply(store: Store, document: Mapping[str, Any], vault: Vault, secrets: Secrets) -> Changes:
     """Make the goals in `store` what `document` says; a document that is applied again changes nothing more.
 
     Args:
         store: changed one extension at a time.
         document: the answer to a pull.
         vault: seals protected settings before they touch the disk.
-        redactor: told of them, so that they stay out of logs and reports.
+        secrets: told of them first, so that they stay out of logs and reports.
     """
     wanted: list[str] = []
     refused: list[str] = []
@@ -48,13 +48,13 @@ def apply(store: Store, document: Mapping[str, Any], vault: Vault, redactor: Red
         except GoalError as error:
             refused.append(f"{name}: {error}")
             continue
-        if _take(store, item, vault, redactor):
+        if _take(store, item, vault, secrets):
             wanted.append(name)
     gone = [one.name for one in store if one.name not in listed and _leave(store, one)]
     return Changes(tuple(wanted), tuple(gone), tuple(refused))
 
 
-def _take(store: Store, item: Item, vault: Vault, redactor: Redactor) -> bool:
+def _take(store: Store, item: Item, vault: Vault, secrets: Secrets) -> bool:
     """Whether the goal differs from the one that was known."""
     goal, known = item.goal, store.get(item.goal.name)
     if known is not None and _same(known.wanted, goal):
@@ -63,8 +63,7 @@ def _take(store: Store, item: Item, vault: Vault, redactor: Redactor) -> bool:
         return False
     sealed = known.protected if known else ""
     if item.protected is not None:
-        for word in words_of(item.protected):
-            redactor.conceal(word)
+        secrets.learn(goal.handler, item.protected)
         sealed = vault.seal(item.protected) if item.protected else ""
     fresh = replace(known, goal=goal.to_json(), protected=sealed) if known else None
     made = fresh or Extension(goal=goal.to_json(), protected=sealed)

@@ -288,13 +288,7 @@ async def enable(
         return outcome.done("Plugin enabled", folder.version, operation.governance)
     begun = float(operation.work.runs[_enable_key(folder, name, again)]["wall"])
     found = await settled_status(operation, folder, begun)
-    clean = operation.tools.redactor.clean
-    shown = replace(
-        found,
-        message=clean(found.message),
-        substatuses=tuple(replace(one, message=clean(one.message)) for one in found.substatuses),
-    )
-    return outcome.of_status(shown, folder.version, operation.governance)
+    return outcome.of_status(found, folder.version, operation.governance)
 
 
 def _enable_key(folder: Folder, name: str, again: str) -> str:
@@ -365,7 +359,7 @@ async def settled_status(operation: Operation, folder: Folder, begun: float) -> 
 async def _read(operation: Operation, path: Path, begun: float) -> Status:
     for attempt in range(READS):
         try:
-            found = status.read(path)
+            found = status.read(path, operation.tools.redactor.clean)
         except status.UnreadableError as error:
             if attempt == READS - 1:
                 return error.status

@@ -110,7 +110,7 @@ class Operator:
             self._forget(extension.name)
         except Exception as error:  # noqa: BLE001 - one extension must not end the loop
             self._log.exception("Operation of '%s' failed", extension.name, extra=by(MANAGER))
-            text = f"{type(error).__name__}: {error}"
+            text = self._tools.redactor.clean(f"{type(error).__name__}: {error}")
             self._finish(
                 extension.name, Outcome(state="Failed", code=str(UNKNOWN), level="Error", message=text)
             )

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from arcbed_agent.logging import Redactor
+
 #: Bytes of each stream that are read for a message.
 KEPT: Final = 3_200
 #: Bytes of the tails in a report.
 TAIL: Final = 4_096
+#: What is left of a character that was cut through.
+_HALF: Final = "\ufffd"
 _LAYOUT: Final = "[stdout]\n{}\n\n[stderr]\n{}"
 
 
@@ -71,15 +75,20 @@ def _nameless(folder: Path) -> BinaryIO:
     return os.fdopen(descriptor, "r+b", buffering=0)
 
 
-def read(stdout: BinaryIO, stderr: BinaryIO) -> Output:
-    """What is in the two files now."""
-    return Output(_head(stdout), _head(stderr), _tail(stdout), _tail(stderr))
+def read(stdout: BinaryIO, stderr: BinaryIO, redactor: Redactor) -> Output:
+    """What is in the two files now, without secrets."""
+    return Output(
+        _head(stdout, redactor), _head(stderr, redactor), _tail(stdout, redactor), _tail(stderr, redactor)
+    )
 
 
-def _head(stream: BinaryIO) -> str:
-    return os.pread(stream.fileno(), KEPT, 0).decode(errors="replace")
+def _head(stream: BinaryIO, redactor: Redactor) -> str:
+    text = os.pread(stream.fileno(), KEPT, 0).decode(errors="replace")
+    goes_on = os.fstat(stream.fileno()).st_size > KEPT
+    return redactor.clean_piece(text.rstrip(_HALF) if goes_on else text, goes_on=goes_on)
 
 
-def _tail(stream: BinaryIO) -> str:
-    size = os.fstat(stream.fileno()).st_size
-    return os.pread(stream.fileno(), TAIL, max(0, size - TAIL)).decode(errors="replace")
+def _tail(stream: BinaryIO, redactor: Redactor) -> str:
+    before = max(0, os.fstat(stream.fileno()).st_size - TAIL)
+    text = os.pread(stream.fileno(), TAIL, before).decode(errors="replace")
+    return redactor.clean_piece(text.lstrip(_HALF) if before else text, begun=before > 0)

@@ -17,13 +17,13 @@ from arcbed_agent.errors import AgentError
 from arcbed_agent.extd import desired
 from arcbed_agent.extd.desired import Changes
 from arcbed_agent.extd.goal import Goal, Package
+from arcbed_agent.extd.secrets import Secrets
 from arcbed_agent.extd.service import ExtensionService
 from arcbed_agent.extd.store import Store
 from arcbed_agent.extd.vault import Vault
 from arcbed_agent.gcad.logs import PULL, by
 from arcbed_agent.himds.backoff import GONE, BackOff, Circuits, asked_wait, machine_is_gone, transient
 from arcbed_agent.himds.state import rfc3339
-from arcbed_agent.logging import Redactor
 
 PERIOD: Final = 300.0
 #: ``docs/wire.md`` section 15.1, class C.
@@ -49,7 +49,7 @@ class Pulls:
         chance: random.Random,
         store: Store,
         vault: Vault,
-        redactor: Redactor,
+        secrets: Secrets,
         service: ExtensionService,
         circuits: Circuits,
         active: Callable[[], bool],
@@ -61,7 +61,7 @@ class Pulls:
         self._chance = chance
         self._store = store
         self._vault = vault
-        self._redactor = redactor
+        self._secrets = secrets
         self._service = service
         self._circuits = circuits
         self._active = active
@@ -143,7 +143,7 @@ class Pulls:
             self._pace = float(pull.next_seconds) if pull.next_seconds and pull.next_seconds > 0 else PERIOD
             changes = Changes()
             if pull.document is not None:
-                changes = desired.apply(self._store, pull.document, self._vault, self._redactor)
+                changes = desired.apply(self._store, pull.document, self._vault, self._secrets)
             self._note(changes)
             self._store.keep_sync(
                 replace(

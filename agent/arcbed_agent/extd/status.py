@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -86,8 +87,12 @@ class UnreadableError(Exception):
         self.status = status
 
 
-def read(path: Path) -> Status | None:
+def read(path: Path, clean: Callable[[str], str] = str) -> Status | None:
     """The status in `path`; None if there is no file.
+
+    Args:
+        path: the file.
+        clean: takes secrets out of its texts, before any is shortened.
 
     Raises:
         UnreadableError: it cannot be read or is no status file; another try may help.
@@ -101,15 +106,15 @@ def read(path: Path) -> Status | None:
         text = f"The status file {path.name} cannot be read: {error.strerror}"
         raise UnreadableError(Status(status=ERROR, code=-1, message=text)) from error
     try:
-        return parse(data)
+        return parse(data, clean)
     except ValueError as error:
-        quoted = data[:_QUOTED].decode(errors="replace")
+        quoted = redacted(clean(data.decode(errors="replace")))[:_QUOTED]
         text = f"The status file {path.name} cannot be used: {error}. It begins: {quoted}"
-        raise UnreadableError(Status(status=ERROR, code=BAD_STATUS, message=redacted(text))) from error
+        raise UnreadableError(Status(status=ERROR, code=BAD_STATUS, message=text)) from error
 
 
-def parse(data: bytes) -> Status:
-    """The status in `data`, shortened to what is passed on.
+def parse(data: bytes, clean: Callable[[str], str] = str) -> Status:
+    """The status in `data`, shortened to what is passed on; `clean` as in `read`.
 
     Raises:
         ValueError: it is no JSON, or has another shape.
@@ -132,7 +137,15 @@ def parse(data: bytes) -> Status:
         time=_text(document[0].get("timestampUTC")),
         substatuses=_substatuses(inner.get("substatus")),
     )
+    found = _cleaned(found, clean)
     return found if len(data) <= SIZE_LIMIT else _shortened(found)
+
+
+def _cleaned(status: Status, clean: Callable[[str], str]) -> Status:
+    parts = tuple(
+        replace(one, name=clean(one.name), message=clean(one.message)) for one in status.substatuses
+    )
+    return replace(status, name=clean(status.name), message=clean(status.message), substatuses=parts)
 
 
 def missing(sequence: int) -> Status:

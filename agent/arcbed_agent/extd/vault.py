@@ -45,14 +45,17 @@ class Vault:
         """
         make_folder(self._folder, mode=0o755)
         sweep(self._folder)
-        for path in sorted(self._folder.glob("*.crt")):
-            if self._read(path):
-                return
+        if self.read():
+            return
         # A key whose certificate a kill kept from being written has encrypted nothing yet.
         for path in self._folder.glob("*.prv"):
             if not path.with_suffix(".crt").exists():
                 remove_durably(path)
         self._make(now)
+
+    def read(self) -> bool:
+        """Read the pair, if there is one; changes nothing."""
+        return any(self._read(path) for path in sorted(self._folder.glob("*.crt")))
 
     def _read(self, path: Path) -> bool:
         try:
@@ -119,9 +122,7 @@ class Vault:
             ValueError: it was sealed for another certificate, or is broken.
         """
         certificate, key = self._opened()
-        plain = pkcs7.pkcs7_decrypt_der(
-            base64.b64decode(sealed), certificate, key, [pkcs7.PKCS7Options.Binary]
-        )
+        plain = pkcs7.pkcs7_decrypt_der(base64.b64decode(sealed), certificate, key, [])
         document: dict[str, Any] = json.loads(plain)
         return document
 
@@ -134,14 +135,3 @@ class Vault:
 def thumbprint(certificate: x509.Certificate) -> str:
     """SHA-1 of a certificate as the handler contract writes it."""
     return certificate.fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303 - the contract's name for it
-
-
-def words_of(settings: object) -> list[str]:
-    """Every text in `settings`, so that none of it gets into a log."""
-    if isinstance(settings, str):
-        return [settings] if len(settings) >= 4 else []
-    if isinstance(settings, dict):
-        return [word for value in settings.values() for word in words_of(value)]
-    if isinstance(settings, list):
-        return [word for value in settings for word in words_of(value)]
-    return []

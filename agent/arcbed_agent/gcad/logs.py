@@ -42,10 +42,10 @@ class PolicyFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Render `record`."""
-        text = self._redactor.clean(record.getMessage())
+        text = record.getMessage()
         if record.exc_info:
             text = f"{text} {self.formatException(record.exc_info)}"
-        text = text.replace("\n", "\\n")
+        text = self._redactor.clean(text).replace("\n", "\\n")
         component = getattr(record, "component", None)
         if component is None:
             return text
