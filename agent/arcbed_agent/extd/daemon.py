@@ -11,7 +11,6 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final, TextIO
 
 import httpx
@@ -24,6 +23,7 @@ from arcbed_agent.cloud.transport import Transport, new_guid
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
 from arcbed_agent.extd import outcome, rooms, status
+from arcbed_agent.extd.accounts import Accounts
 from arcbed_agent.extd.commands import Commands
 from arcbed_agent.extd.desired import Changes
 from arcbed_agent.extd.folder import HEARTBEAT, Folder
@@ -106,6 +106,7 @@ class Extd:
         self.uplink = Uplink(local, clock, transport)
         self.identity = identity or Himds(layout, clock)
         self.store = Store(layout, self.log)
+        self.accounts = Accounts(layout, self.store, self.log)
         self.vault = Vault(layout["extensions"])
         self.secrets = Secrets(layout, self.vault, self.redactor)
         self.service = ExtensionService(self.uplink, self.identity, GasDirectory(clock))
@@ -171,6 +172,7 @@ class Extd:
             self._governor = await choose(
                 wishes(config), owner="extd", root=self.layout.root, clock=self.clock
             )
+        self.accounts.governor = self._governor
         announce(self.layout, "extd", self._governor.choice)
         self._rooms = await rooms.choose(
             self.layout, self._governor, allowed=config.flag("extd.allowHostChanges")
@@ -191,7 +193,7 @@ class Extd:
             commands=Commands(self.clock, f"{self.name}/command", self._governor, self.redactor),
             rooms=self._rooms,
             vault=self.vault,
-            limits=lambda: limits_of(self.uplink.config),
+            limits=lambda: Limits.here(self.uplink.config),
             endpoint=self._endpoint,
             redactor=self.redactor,
             log=self.log,
@@ -242,6 +244,7 @@ class Extd:
 
     def _pulled(self, _changes: Changes) -> None:
         self.outbox.reached()
+        self.accounts.publish()
         if self._operator is not None:
             self._operator.pulled()
 
@@ -250,9 +253,18 @@ class Extd:
         extension = self.store.get(name)
         if extension and extension.settled and extension.wanted.removal and not extension.wanted.operation_id:
             self.store.remove(name)
+        self.accounts.publish()
 
     def _describe(self, extension: Extension) -> Mapping[str, Any] | None:
         """The body of a G6."""
+        self.accounts.publish()
+        body = self._state(extension)
+        if account := self.accounts.of(extension):
+            body["governance"] = dict(account)
+        return self._clean(body)
+
+    def _state(self, extension: Extension) -> dict[str, Any]:
+        """How the handler is now."""
         goal, handler = extension.wanted, self.store.handler(extension.wanted.handler)
         if not handler.version:
             return outcome.periodic(extension, handler, None, self.clock.now())
@@ -267,13 +279,9 @@ class Extd:
             if extension.enabled and folder.manifest.report_heartbeat:
                 pulse = status.read_heartbeat(folder.path / HEARTBEAT, self.clock.wall())
                 body = outcome.periodic(extension, handler, found, self.clock.now())
-                return self._clean(
-                    {
-                        **body,
-                        "handler": {"status": pulse.status, "code": pulse.code, "message": pulse.message},
-                    }
-                )
-        return self._clean(outcome.periodic(extension, handler, found, self.clock.now()))
+                shown = {"status": pulse.status, "code": pulse.code, "message": pulse.message}
+                return body | {"handler": shown}
+        return outcome.periodic(extension, handler, found, self.clock.now())
 
     def _clean(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """`body` without protected settings in any of its texts."""
@@ -316,6 +324,7 @@ class Extd:
         async def reload(_parameters: dict[str, Any], _report: Report) -> dict[str, Any]:
             async with self.clock.task(f"{self.name}/reload"):
                 await self.uplink.reload(LocalConfig.load(self.layout))
+                await self.accounts.follow(Limits.here(self.uplink.config))
                 self._follow()
                 self.pulls.repace()
             return {}
@@ -340,6 +349,7 @@ class Extd:
             "active": self.active(),
             "lastSync": self.store.sync.last,
             "busy": self._operator.busy if self._operator else "",
+            "governance": self.accounts.now(),
             "extensions": [
                 {
                     "name": one.name,
@@ -376,11 +386,3 @@ def take_lock(layout: Layout) -> TextIO:
         lock.close()
         raise AgentError(6, f"another extd runs below {layout.root}") from error
     return lock
-
-
-def limits_of(config: LocalConfig) -> Limits:
-    """The CPU limits of this machine's extensions."""
-    text = ""
-    with suppress(OSError):
-        text = (Path(config.text("host.root") or "/") / "etc/os-release").read_text()
-    return Limits.of(config, text)

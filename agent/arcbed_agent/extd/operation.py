@@ -28,7 +28,7 @@ from arcbed_agent.extd.rooms import RoomError, Rooms
 from arcbed_agent.extd.store import Store
 from arcbed_agent.extd.vault import Vault
 from arcbed_agent.gcad.logs import by
-from arcbed_agent.governor import GovernorError, Limits
+from arcbed_agent.governor import GovernorError, Limits, together
 from arcbed_agent.host.layout import Layout
 from arcbed_agent.logging import Redactor
 
@@ -376,14 +376,7 @@ class Operation:
     @property
     def governance(self) -> dict[str, Any]:
         """What the commands of this operation have used together."""
-        found = [run["governance"] for run in self.work.runs.values() if run.get("governance")]
-        if not found:
-            return {}
-        sums = {
-            key: round(sum(float(one.get(key) or 0) for one in found), 3)
-            for key in ("cpuSecondsUsed", "throttledSeconds")
-        }
-        return {**found[-1], **sums}
+        return together([run.get("governance") or {} for run in self.work.runs.values()])
 
 
 def _remembered(known: Mapping[str, Any]) -> Ended:

@@ -7,12 +7,10 @@ our own addition.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Final
 
-from arcbed_agent.files import remove_durably, write_durably
+from arcbed_agent.detected import DetectedFile
 from arcbed_agent.gcad.records import Assignment
 from arcbed_agent.governor.words import in_words
 from arcbed_agent.host.layout import Layout
@@ -43,25 +41,8 @@ class ComplianceFile:
     """The file."""
 
     def __init__(self, layout: Layout) -> None:
-        self._path = layout["policy_compliance"]
-        self._written: dict[str, str] | None = None
+        self._file = DetectedFile(layout["policy_compliance"])
 
     def update(self, assignments: Iterable[Assignment]) -> None:
         """Say what is now."""
-        now = summary(assignments)
-        if now == self._written:
-            return
-        if now:
-            write_durably(self._path, json.dumps(now), mode=0o640, power_loss=False)
-        else:
-            remove_durably(self._path)
-        self._written = now
-
-
-def properties(layout: Layout) -> dict[str, str]:
-    """What gcad has said last; empty where it has not."""
-    with suppress(OSError, ValueError):
-        document = json.loads(layout["policy_compliance"].read_bytes())
-        if isinstance(document, Mapping):
-            return {str(name): str(value) for name, value in document.items()}
-    return {}
+        self._file.say(summary(assignments))

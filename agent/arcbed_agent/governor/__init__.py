@@ -26,7 +26,7 @@ from arcbed_agent.governor.contract import (
     Wishes,
 )
 from arcbed_agent.governor.limits import Limits
-from arcbed_agent.governor.words import in_words
+from arcbed_agent.governor.words import in_words, together
 
 __all__ = [
     "BACK_ENDS",
@@ -47,5 +47,6 @@ __all__ = [
     "in_force",
     "in_words",
     "retract",
+    "together",
     "wishes",
 ]

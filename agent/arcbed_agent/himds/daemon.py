@@ -20,9 +20,9 @@ from arcbed_agent.clock import Clock
 from arcbed_agent.cloud.endpoints import Endpoints
 from arcbed_agent.cloud.transport import Transport, new_guid
 from arcbed_agent.config import LocalConfig
+from arcbed_agent.detected import detected
 from arcbed_agent.errors import AgentError
 from arcbed_agent.files import make_folder
-from arcbed_agent.gcad.compliance import properties as policy_compliance
 from arcbed_agent.himds.challenge import Challenges
 from arcbed_agent.himds.control import Control
 from arcbed_agent.himds.heartbeat import Heartbeat, ServiceStatuses
@@ -115,7 +115,7 @@ class Himds:
             state=self.state,
             services=services or (lambda: service_statuses(locks=layout["sockets"])),
             upgrades=Upgrades(layout, clock, self.log, launch),
-            detected=lambda: policy_compliance(layout),
+            detected=lambda: detected(layout),
             **common,
         )
         self.renewal = Renewal(chance=chance, tokens=self.tokens, **common)

@@ -46,6 +46,7 @@ LINUX: Mapping[str, str] = {
     "gc_ext_log": "var/lib/GuestConfig/ext_mgr_logs/gc_ext.log",
     "extension_logs": "var/lib/GuestConfig/extension_logs",
     "extension_reports": "var/lib/GuestConfig/extension_reports",
+    "extension_usage": "var/lib/GuestConfig/extension_usage.json",  # ours: for the machine's metadata
     "extension_state": "var/lib/GuestConfig/extensions",  # ours: what is known of each extension
     "extd_socket": "var/opt/azcmagent/socks/extd.sock",  # ours
     "extensions": "var/lib/waagent",

@@ -263,18 +263,18 @@ async def test_log_lines_are_in_local_time(bed, monkeypatch):
 
 
 async def test_compliance_is_left_for_the_machines_metadata(bed, content):
-    from arcbed_agent.gcad.compliance import properties
+    from arcbed_agent.detected import detected
 
     bed.service.put("motd", content(), mode="Audit")
     async with bed.running():
         await bed.pass_time(minutes=6)
-        assert properties(bed.layout) == {
+        assert detected(bed.layout) == {
             "policyComplianceStatus": "NonCompliant",
             "policyComplianceDetails": "motd: NonCompliant",
         }
         bed.service.delete("motd")
         await bed.pass_time(minutes=6)
-        assert properties(bed.layout) == {}
+        assert detected(bed.layout) == {}
 
 
 # -- what the service may answer -----------------------------------------------------------------------------

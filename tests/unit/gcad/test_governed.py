@@ -12,8 +12,8 @@ import pytest
 
 from arcbed_agent.clock import SystemClock
 from arcbed_agent.config import LocalConfig
+from arcbed_agent.detected import detected
 from arcbed_agent.errors import AgentError
-from arcbed_agent.gcad.compliance import properties
 from arcbed_agent.gcad.governed import GROUP, GovernedProcesses
 from arcbed_agent.governor import announced
 
@@ -131,7 +131,7 @@ async def test_the_machines_metadata_says_what_policies_have_used(governed, cont
     governed.service.put("motd", content())
     async with governed.running():
         await governed.pass_time(minutes=6)
-        said = properties(governed.layout)
+        said = detected(governed.layout)
     engine = governed.service.reports[-1]["engine"]
     assert said["policyCpuUsage"] == (
         f"motd: {engine['cpuSecondsUsed']:g} s CPU in {engine['wallSeconds']:g} s, throttled for 0 s "
@@ -214,4 +214,4 @@ async def test_records_of_an_earlier_version_have_no_account(governed, content):
     assert document.pop("used")["cpuSecondsUsed"] > 0
     path.write_text(json.dumps(document))
     async with governed.running():
-        assert "policyCpuUsage" not in properties(governed.layout)
+        assert "policyCpuUsage" not in detected(governed.layout)
