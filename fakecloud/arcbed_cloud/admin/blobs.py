@@ -22,7 +22,7 @@ Hours = Annotated[float, Query(gt=0, le=24 * 365 * 10)]
 
 
 def blob_routes(router: APIRouter, store: BlobStore, plane: Plane) -> None:
-    """``/blobs``: list, upload by PUT with the file as the body, sign, delete."""
+    """``/blobs``: list, upload by PUT with the file as the body, sign, delete; another key for an account."""
     folder = plane.settings.state
 
     def shown(blob: Blob, hours: float) -> dict[str, Any]:
@@ -71,6 +71,12 @@ def blob_routes(router: APIRouter, store: BlobStore, plane: Plane) -> None:
     async def delete(account: str, container: str, name: str) -> Response:
         if not await run_in_threadpool(store.delete, account, container, name):
             return _json(failure("NotFound", f"There is no blob {account}/{container}/{name}."), 404)
+        return Response(status_code=204)
+
+    @router.post("/blobs/{account}/regenerateKey")
+    async def regenerate(account: str) -> Response:
+        if not await run_in_threadpool(store.regenerate_key, account):
+            return _json(failure("NotFound", f"There is no storage account {account}."), 404)
         return Response(status_code=204)
 
 

@@ -25,6 +25,8 @@ VERSIONS: Mapping[str, str] = {
     "": "2022-09-01",
 }
 TOKEN_SPARE_SECONDS = 60
+#: The states in which an operation stays. Source: ARM, "Track asynchronous Azure operations".
+ENDED = frozenset({"Succeeded", "Failed", "Canceled"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +154,7 @@ class Arm:
         async def poll() -> Answer | None:
             seen = await self._send("GET", monitor, headers=headers)
             status = seen.body.get("status") if isinstance(seen.body, dict) else None
-            pending = seen.status == 202 or status in {"InProgress", "Running", "Accepted", "Deleting"}
+            pending = seen.status == 202 or (status is not None and status not in ENDED)
             return None if pending else seen
 
         last = await clock.until(poll, limit=within)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from arcbed.harness import clock
@@ -119,6 +121,16 @@ class Cloud:
 
         if await clock.until(registered, limit=within) is None:
             raise BedError(f"{namespace} was not registered within {within:g} s")
+
+    async def publish_extension(self, package: Path) -> Mapping[str, Any]:
+        """Offer an extension's package, ``Publisher.Type__1.2.3.zip``, to machines; what was published.
+
+        Raises:
+            BedError: it is no package that an agent could use; the message says why.
+        """
+        content = await asyncio.to_thread(package.read_bytes)
+        made: Mapping[str, Any] = await self.admin.call("PUT", f"extensions/{package.name}", content=content)
+        return made
 
     async def machine(self, group: str, name: str, api_version: str | None = None) -> Answer:
         """GET the ARM resource of a machine."""

@@ -33,8 +33,12 @@ class ProcessProxy:
         self._starts = 0
         self._child: Child | None = None
 
-    async def start(self) -> None:
-        """Start it, on the same port as before if there was a before, and return when it listens."""
+    async def start(self, *, milliseconds: int = 0) -> None:
+        """Start it, on the same port as before if there was a before, and return when it listens.
+
+        Args:
+            milliseconds: more for every round trip through it.
+        """
         command = [
             sys.executable,
             "-I",
@@ -43,6 +47,8 @@ class ProcessProxy:
             "proxy",
             "--kind",
             self._kind,
+            "--milliseconds",
+            str(milliseconds),
             "127.0.0.1",
             self._port,
         ]
@@ -104,9 +110,16 @@ class ProcessNetwork:
         """Not here."""
         raise NotCoveredError(f"{self._lacks} ({how} of {host})")
 
-    def latency(self, milliseconds: int) -> AbstractAsyncContextManager[None]:
-        """Not here."""
-        raise NotCoveredError(f"{self._lacks} ({milliseconds} ms more)")
+    @asynccontextmanager
+    async def latency(self, milliseconds: int) -> AsyncIterator[None]:
+        """Every round trip to the clouds takes so much longer; open connections are lost at both ends."""
+        await self._line.stop()
+        await self._line.start(milliseconds=milliseconds)
+        try:
+            yield
+        finally:
+            await self._line.stop()
+            await self._line.start()
 
     def loss(self, percent: int) -> AbstractAsyncContextManager[None]:
         """Not here."""

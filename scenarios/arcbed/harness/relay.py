@@ -1,6 +1,6 @@
 """TCP between two ends, with something done to it on the way: an HTTP proxy, or a line that takes longer.
 
-    python relay.py proxy [--kind KIND] ADDRESS PORT
+    python relay.py proxy [--kind KIND] [--milliseconds MS] ADDRESS PORT
     python relay.py delay [--mark MARK] ADDRESS PORT TARGET TARGET_PORT MILLISECONDS
 
 The first line of output is ``listening on PORT``; a proxy then writes a line for each request. Runs isolated,
@@ -85,7 +85,7 @@ def allowed(kind: str, host: str) -> bool:
     return kind == "forward" or host.lower().endswith(GATEWAY_HOSTS)
 
 
-async def tunnel(kind: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def tunnel(kind: str, way: Pass, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer one client: CONNECT is what the agent uses, anything else is not allowed."""
     try:
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HEAD_SECONDS)
@@ -102,7 +102,7 @@ async def tunnel(kind: str, reader: asyncio.StreamReader, writer: asyncio.Stream
         writer.close()
         return
     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-    await join((reader, writer), upstream)
+    await join((reader, writer), upstream, way)
 
 
 async def _opened(
@@ -121,8 +121,9 @@ async def _opened(
 
 async def proxy(options: argparse.Namespace) -> None:
     """Serve as a proxy for ever."""
+    way = later(options.milliseconds / 2_000) if options.milliseconds else copy
     server = await asyncio.start_server(
-        lambda reader, writer: tunnel(options.kind, reader, writer),
+        lambda reader, writer: tunnel(options.kind, way, reader, writer),
         options.address,
         options.port,
         limit=HEAD_LIMIT,
@@ -167,6 +168,7 @@ def parsed() -> argparse.Namespace:
         task.add_argument("port", type=int)
         if name == "proxy":
             task.add_argument("--kind", choices=("forward", "log-analytics-gateway"), default="forward")
+            task.add_argument("--milliseconds", type=float, default=0)
             continue
         task.add_argument("target")
         task.add_argument("target_port", type=int)

@@ -183,6 +183,16 @@ def test_changed_query_never_lets_anybody_in(position, letter):
         assert {name: query[name] for name in signed} == signed
 
 
+async def test_another_key_for_the_account_ends_what_was_signed_with_the_old_one(storage):
+    signed = storage.sas()
+    assert (await storage.get(signed)).status_code == 200
+    assert storage.store.regenerate_key("acme")
+    refused = await storage.get(signed)
+    assert (refused.status_code, refused.headers["x-ms-error-code"]) == (403, "AuthenticationFailed")
+    assert (await storage.get(storage.sas())).status_code == 200
+    assert not storage.store.regenerate_key("nobody")
+
+
 async def test_own_signature_is_the_one_that_microsofts_library_makes(storage):
     version = parse_qs(storage.sas())["sv"][0]
     own = parse_qs(

@@ -128,6 +128,15 @@ class BlobStore:
         key = self.index().accounts.get(account)
         return base64.b64decode(key) if key is not None else None
 
+    def regenerate_key(self, account: str) -> bool:
+        """Give an account another key: what was signed with the old one is refused; False without account."""
+        with self._alone():
+            index = self.index()
+            if account not in index.accounts:
+                return False
+            self._write(Index({**index.accounts, account: _new_key()}, index.blobs))
+        return True
+
     def file(self, blob: Blob) -> Path:
         """Where the content is."""
         return self.folder / "content" / blob.sha256
@@ -164,7 +173,7 @@ class BlobStore:
             blob = self._save(blob, source)
             index = self.index()
             accounts = {**index.accounts}
-            accounts.setdefault(account, base64.b64encode(secrets.token_bytes(64)).decode())
+            accounts.setdefault(account, _new_key())
             self._write(Index(accounts, {**index.blobs, blob.key: blob}))
         return blob
 
@@ -220,6 +229,10 @@ class BlobStore:
             yield
         finally:
             os.close(handle)
+
+
+def _new_key() -> str:
+    return base64.b64encode(secrets.token_bytes(64)).decode()
 
 
 def check_names(account: str, container: str, name: str) -> None:

@@ -1,0 +1,81 @@
+"""From a PUT in ARM to the running handler: how long it takes when nobody polls."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from arcbed.harness import Bed, Machine, clock, extensions
+from arcbed.harness.checks import equal, eventually, exited, true
+from arcbed.harness.recorder import Chart, Curve
+from arcbed.harness.scenario import scenario
+
+GROUP = "rg-latency"
+PUTS = 50
+#: Seconds; nobody polls within the time of the story.
+NEVER = {"extd.pullSeconds": 3_000, "gcad.pullSeconds": 3_000, "himds.heartbeatSeconds": 3_000}
+MEDIAN, P95 = 0.3, 0.6
+
+
+@scenario("From a PUT to the running handler in a third of a second")
+async def story(bed: Bed) -> None:
+    """Fifty PUTs with other settings, on the clock that flows, over TLS and a real relay socket.
+
+    Measured is from before the PUT to the time that the handler itself notes when its enable begins. Agents
+    are told to poll every 50 minutes, so that only the notification channel can have brought the news. CPU
+    is counted, not limited: a handler at 5 % of a core would measure its limit.
+    """
+    await bed.cloud.register()
+    await bed.cloud.new_group(GROUP)
+    web = await bed.machine("web-01", resource_group=GROUP, config=NEVER)
+    exited(await web.connect(), 0)
+    kind = await extensions.publish(bed, "well_behaved")
+    async with bed.step("The channel is open, and a first PUT installs", ["extension.installed"]):
+        await channel(web)
+        (await extensions.put(bed, web, "probe", kind, settings={"number": -1})).expect_ok()
+        await succeeded(bed, web)
+
+    async with bed.step(f"{PUTS} PUTs, one after the other", ["extension.pushed"]):
+        seconds = [await put(bed, web, kind, number) for number in range(PUTS)]
+        shown(bed, seconds)
+        median, p95 = statistics.median(seconds), sorted(seconds)[math.ceil(0.95 * PUTS) - 1]
+        bed.note(f"median {median * 1_000:.0f} ms, 95 of 100 within {p95 * 1_000:.0f} ms")
+        true(f"the median is below {MEDIAN} s", median < MEDIAN, f"{median:.3f} s")
+        true(f"95 of 100 are below {P95} s", p95 < P95, f"{p95:.3f} s")
+
+    async with bed.step("Each enabled the handler once", ["extension.enable-again"]):
+        enabled = [one.sequence for one in extensions.runs(web, kind) if one.command == "enable"]
+        equal("sequence numbers", enabled, list(range(PUTS + 1)))
+
+
+async def channel(web: Machine) -> None:
+    """Wait until himds listens."""
+
+    async def opened() -> bool:
+        return "Notification channel is open" in web.path("himds_log").read_text()
+
+    await eventually("the channel is open", opened)
+
+
+async def put(bed: Bed, web: Machine, kind: str, number: int) -> float:
+    """Seconds from before the PUT to the beginning of enable; returns when ARM says Succeeded."""
+    before = clock.epoch()
+    (await extensions.put(bed, web, "probe", kind, settings={"number": number})).expect_ok()
+    await succeeded(bed, web)
+    return extensions.runs(web, kind)[-1].at - before
+
+
+async def succeeded(bed: Bed, web: Machine) -> None:
+    """Wait until ARM says so."""
+
+    async def done() -> bool:
+        return await extensions.state(bed, web, "probe") == "Succeeded"
+
+    await eventually("the extension has succeeded", done)
+
+
+def shown(bed: Bed, seconds: list[float]) -> None:
+    """The figure of the report: each PUT at its place in the row."""
+    points = tuple((float(number), one * 1_000) for number, one in enumerate(seconds))
+    title = "From the PUT to enable, by the number of the PUT"
+    bed.chart(Chart(title, "ms", (Curve("PUT to enable", points),), ((0.0, MEDIAN * 1_000),)))
