@@ -50,7 +50,7 @@ test: $(STAMP) lint ## Lint, types and all quick tests
 	@$(BIN)/python -m pytest -m 'not long and not containers'
 
 test-long: $(STAMP) $(CLIENT8)/.installed test-containers ## The slow tests: containers, kill -9, fuzzing, long stories
-	@$(BIN)/python -m pytest -m 'long and not containers and not alone'
+	@$(BIN)/python -m pytest -m 'long and not containers and not alone' --durations=15
 
 test-cpu: $(STAMP) ## The tests that measure CPU limits; on a machine that does nothing else
 	@$(BIN)/python -m pytest -m 'alone and not containers'
