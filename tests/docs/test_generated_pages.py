@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from arcbed_docs import limits  # noqa: E402 - tools is no package of the distribution
+from arcbed_docs import handler_rules, limits  # noqa: E402 - tools is no package of the distribution
 from arcbed_docs.pages import PAGES, REFERENCE  # noqa: E402
 
 
@@ -27,3 +27,8 @@ def test_limit_without_a_reason_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "DATA", data)
     with pytest.raises(ValueError, match="no why"):
         limits.load()
+
+
+def test_every_rule_of_the_handler_contract_is_proven():
+    known = {f"{area}.{name}" for area, rules in handler_rules.load().items() for name in rules}
+    assert known - handler_rules.proven(known).keys() == set()

@@ -53,11 +53,20 @@ def handler(runs: Path, scripts: Mapping[str, str] | None = None, **manifest: An
     with zipfile.ZipFile(made, "w") as archive:
         document = {f"{name}Command": f"{name}.sh" for name in COMMANDS}
         document |= {"rebootAfterInstall": False, "reportHeartbeat": False, **manifest}
-        archive.writestr("HandlerManifest.json", json.dumps([{"version": 1.0, "handlerManifest": document}]))
+        archive.writestr(
+            _member("HandlerManifest.json"), json.dumps([{"version": 1.0, "handlerManifest": document}])
+        )
         for name in COMMANDS:
             note = NOTE.replace("COMMAND", name).replace("RUNS", str(runs))
-            archive.writestr(f"{name}.sh", f"#!/bin/sh\n{note}{lines.get(name, '')}")
+            archive.writestr(_member(f"{name}.sh"), f"#!/bin/sh\n{note}{lines.get(name, '')}")
     return made.getvalue()
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """The same package at any time of day."""
+    made = zipfile.ZipInfo(name)
+    made.external_attr = 0o600 << 16
+    return made
 
 
 def refusal(status: int, code: str, **headers: str) -> httpx.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from arcbed_docs import admin, agent, clauses, commands, coverage, limits, resources
+from arcbed_docs import admin, agent, clauses, commands, coverage, handler_rules, limits, resources
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -20,5 +20,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "coverage.md": coverage.page,
     "limits.md": limits.page,
     "clauses.md": clauses.page,
+    "handler-rules.md": handler_rules.page,
     "resources.md": resources.page,
 }

@@ -22,7 +22,7 @@ from arcbed_agent.cloud.gas import GasDirectory
 from arcbed_agent.cloud.transport import Transport, new_guid
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
-from arcbed_agent.extd import outcome, rooms, status
+from arcbed_agent.extd import outcome, rooms, settings, status
 from arcbed_agent.extd.accounts import Accounts
 from arcbed_agent.extd.commands import Commands
 from arcbed_agent.extd.desired import Changes
@@ -270,7 +270,7 @@ class Extd:
             return outcome.periodic(extension, handler, None, self.clock.now())
         folder = Folder(self.layout, goal.handler, handler.version)
         folder.collect_events()
-        sequence = goal.sequence if goal.settings is not None or extension.protected else 0
+        sequence = settings.number(goal, extension.protected)
         found = None
         with suppress(status.UnreadableError):
             path = folder.status_file(sequence, goal.extension_name)

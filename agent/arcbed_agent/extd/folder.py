@@ -193,6 +193,15 @@ class Folder:
             self.archive.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def remove_others(self) -> None:
+        """Delete zips and folders of all other versions of the handler: nobody wants them any more."""
+        for path in self.path.parent.glob(f"{self.handler}-*"):
+            if path.is_dir() and path.name != self.name:
+                shutil.rmtree(path, ignore_errors=True)
+        for path in self.archive.parent.glob(f"{self.handler}__*.zip"):
+            if path.name != self.archive.name:
+                path.unlink(missing_ok=True)
+
     def collect_events(self) -> int:
         """Delete the telemetry events that are there; answers how many there were."""
         if not self.events.is_dir():

@@ -7,19 +7,21 @@ when something has changed, deletion is always tried.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from arcbed_agent.extd import environment, failure, outcome, status
+from arcbed_agent.extd import environment, failure, outcome, several, status
 from arcbed_agent.extd.commands import Ended
 from arcbed_agent.extd.failure import OperationError
 from arcbed_agent.extd.folder import HEARTBEAT, Folder
+from arcbed_agent.extd.manifest import ManifestError
 from arcbed_agent.extd.operation import MANAGER, Operation
 from arcbed_agent.extd.outcome import Outcome
-from arcbed_agent.extd.records import ENABLED, FAILED_UPGRADE, INSTALLED, NOT_INSTALLED
+from arcbed_agent.extd.records import ENABLED, INSTALLED, NOT_INSTALLED, SUCCEEDED
 from arcbed_agent.extd.status import Status
 from arcbed_agent.gcad.logs import by
 
@@ -66,7 +68,7 @@ async def carry_out(operation: Operation) -> Outcome:
     }
     path = operation.plan["path"]
     try:
-        return await ways[path](operation)
+        found = await _readable(ways[path], operation)
     except OperationError as error:
         clean = operation.tools.redactor.clean
         told = OperationError(
@@ -77,6 +79,18 @@ async def carry_out(operation: Operation) -> Outcome:
             stderr=clean(error.stderr),
         )
         return outcome.of_failure(told, operation.handler.version, operation.governance)
+    if path != "remove" and found.state == SUCCEEDED:
+        # What an upgrade that failed or was given up has left.
+        operation.folder(operation.handler.version).remove_others()
+    return found
+
+
+async def _readable(way: Callable[[Operation], Awaitable[Outcome]], operation: Operation) -> Outcome:
+    """A way on which a manifest that is lost or spoilt is a failure like any other."""
+    try:
+        return await way(operation)
+    except ManifestError as error:
+        raise OperationError(error.code, str(error)) from error
 
 
 def decide(operation: Operation) -> dict[str, Any]:
@@ -93,7 +107,7 @@ def decide(operation: Operation) -> dict[str, Any]:
         return plan | {"path": "disable"}
     if not there:
         return plan | {"path": "install"}
-    if handler.version != goal.version or handler.state == FAILED_UPGRADE:
+    if handler.version != goal.version:
         return plan | {"path": "upgrade"}
     return plan | {"path": "enable"}
 
@@ -110,7 +124,7 @@ async def _install(operation: Operation) -> Outcome:
 
 async def _enable(operation: Operation) -> Outcome:
     folder = operation.folder()
-    _check_multi(operation, folder)
+    several.check_multi(operation, folder)
     make_ready(operation, folder)
     await write_settings(operation, folder)
     return await enable(operation, folder)
@@ -121,9 +135,18 @@ async def _disable(operation: Operation) -> Outcome:
     if handler.state == ENABLED and name in operation.plan["enabled"]:
         ended = await operation.command("disable", operation.folder(handler.version), extension=name)
         if not name:
-            outcome.check(ended, "disable", "disable")
+            _disable_worked(operation, ended)
     disabled(operation, operation.folder(handler.version), name)
     return outcome.done("Plugin disabled", handler.version, operation.governance)
+
+
+def _disable_worked(operation: Operation, ended: Ended) -> None:
+    """Raises OperationError when it has not: the handler stays enabled."""
+    try:
+        outcome.check(ended, "disable", "disable")
+    except OperationError as error:
+        operation.state(operation.handler.state, error.message, code=failure.COMMANDS["disable"])
+        raise
 
 
 async def _remove(operation: Operation) -> Outcome:
@@ -137,21 +160,15 @@ async def _remove(operation: Operation) -> Outcome:
             await _attempt(operation, "disable", folder, name)
         if name:
             disabled(operation, folder, name)
-    if not _needed_by_others(operation):
+    if not several.needed_by_others(operation):
         if operation.plan["there"]:
             await _attempt(operation, "uninstall", folder, "")
         operation.phase("Uninstalling")
         await operation.tools.rooms.leave(operation.goal.handler)
-        for one in (folder, operation.folder()):
-            one.remove()
+        folder.remove()
+        folder.remove_others()
         operation.tools.store.remove_handler(handler.name)
     return outcome.done("Plugin uninstalled", version, operation.governance)
-
-
-def _needed_by_others(operation: Operation) -> bool:
-    """Whether another configuration of the handler is still wanted."""
-    others = operation.tools.store.of_handler(operation.goal.handler)
-    return any(one.name != operation.name and not one.wanted.removal for one in others)
 
 
 async def _attempt(operation: Operation, command: str, folder: Folder, extension: str) -> Ended | None:
@@ -205,17 +222,10 @@ async def prepare(operation: Operation) -> None:
         await operation.tools.packages.fetch(operation.task, operation.goal, folder)
         operation.phase("Validating")
         await operation.tools.packages.unpack(folder)
-        _check_multi(operation, folder)
+        several.check_multi(operation, folder)
         make_ready(operation, folder)
 
     await operation.step(f"prepare:{folder.version}", unpacked)
-
-
-def _check_multi(operation: Operation, folder: Folder) -> None:
-    """Raises OperationError when several configurations are wanted of a handler that takes one."""
-    if operation.goal.extension_name and not folder.manifest.multi:
-        text = f"{folder.name} does not support several extensions (supportsMultipleExtensions)"
-        raise OperationError(failure.MANIFEST_BAD, text)
 
 
 def make_ready(operation: Operation, folder: Folder) -> None:
@@ -275,15 +285,16 @@ async def enable(
     """
     name = operation.goal.extension_name
     extra = environment.after_uninstall(uninstalled)
+    await several.revive(operation, folder, extra=extra, again=again)
     ended = await operation.command("enable", folder, extra=extra, extension=name, again=again)
     try:
         outcome.check(ended, "enable", folder.manifest.commands["enable"])
     except OperationError as error:
         _enable_failed(operation, folder, error)
         raise
-    mark = f"{again}state:{folder.version}:enabled"
-    operation.state(ENABLED, "Plugin enabled", version=folder.version, ready=True, once=mark)
-    _mark(operation, folder, name, enabled=True)
+    once = f"{again}state:{folder.version}:enabled:own"
+    operation.state(ENABLED, "Plugin enabled", version=folder.version, ready=True, once=once)
+    several.mark(operation, folder, operation.extension, enabled=True)
     if not operation.has_settings:
         return outcome.done("Plugin enabled", folder.version, operation.governance)
     begun = float(operation.work.runs[_enable_key(folder, name, again)]["wall"])
@@ -301,31 +312,17 @@ def _enable_failed(operation: Operation, folder: Folder, error: OperationError) 
     if not name:
         operation.state(INSTALLED, error.message, version=folder.version, code=failure.COMMANDS["enable"])
         return
-    path = folder.status_file(operation.sequence, name)
-    if not path.exists():
-        text = operation.tools.redactor.clean(error.message)
-        made = status.Substatus(status="error", code=error.code, message=text).document()
-        made |= {"operation": "Enable"}
-        now = operation.tools.clock.now().isoformat()
-        folder.write_status(path, {"version": 1.0, "timestampUTC": now, "status": made})
+    several.failed(operation, folder, name, operation.sequence, error)
 
 
 def disabled(operation: Operation, folder: Folder, name: str) -> None:
     """Disable has run: the handler is enabled only while one of its configurations is."""
-    _mark(operation, folder, name, enabled=False)
+    several.mark(operation, folder, operation.extension, enabled=False)
     others = operation.tools.store.of_handler(operation.goal.handler)
     if name:
         folder.forget_configuration(name)
     if not any(one.enabled for one in others) and operation.handler.state == ENABLED:
         operation.state(INSTALLED, "Plugin disabled")
-
-
-def _mark(operation: Operation, folder: Folder, name: str, *, enabled: bool) -> None:
-    extension = operation.extension
-    if extension.enabled != enabled:
-        operation.tools.store.put(replace(extension, enabled=enabled))
-    if name:
-        folder.write_configuration_state(name, "enabled" if enabled else "disabled")
 
 
 async def settled_status(operation: Operation, folder: Folder, begun: float) -> Status:

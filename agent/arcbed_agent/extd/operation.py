@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from arcbed_agent.clock import Clock, ClockTask
-from arcbed_agent.extd import commands, environment, failure
+from arcbed_agent.extd import commands, environment, failure, settings
 from arcbed_agent.extd.commands import TIMEOUTS, Call, Commands, Ended
 from arcbed_agent.extd.failure import OperationError
 from arcbed_agent.extd.folder import Folder
@@ -202,6 +202,7 @@ class Operation:
         *,
         extra: Mapping[str, str] | None = None,
         extension: str = "",
+        sequence: int | None = None,
         again: str = "",
     ) -> Ended:
         """Run a command of a handler, or answer how it ended when it ran before.
@@ -211,6 +212,7 @@ class Operation:
             folder: whose.
             extra: more environment.
             extension: which configuration of the handler.
+            sequence: of its settings; None: of this operation's own.
             again: tells a second run in one operation from the first: the way back after a failed upgrade.
 
         Raises:
@@ -227,7 +229,9 @@ class Operation:
             self.phase(_PHASES[command])
             known = self._begin(key)
         # A fresh run can still be refused; then it has not begun.
-        ended = await self._run(command, folder, line, known, extra or {}, extension)
+        members: dict[str, Any] = {"extension": extension, "extra": extra or {}}
+        members["sequence"] = self.sequence if sequence is None else sequence
+        ended = await self._run(command, folder, line, known, members)
         self._end(key, known, ended)
         self._write_log(folder, extension, line, ended)
         return ended
@@ -264,8 +268,7 @@ class Operation:
         folder: Folder,
         line: str,
         known: Mapping[str, Any],
-        extra: Mapping[str, str],
-        extension: str,
+        members: Mapping[str, Any],
     ) -> Ended:
         tools, log = self.tools, by(MANAGER)
         limit = tools.limits().extension(self.goal.kind, command)
@@ -278,10 +281,8 @@ class Operation:
                 environment=environment.environment(
                     path=shown,
                     version=folder.version,
-                    sequence=self.sequence,
                     endpoint=await tools.endpoint(),
-                    extension=extension,
-                    extra=extra,
+                    **members,
                 ),
                 folder=folder.path,
                 group=self.goal.handler,
@@ -354,24 +355,16 @@ class Operation:
     @property
     def has_settings(self) -> bool:
         """Whether the extension has any settings, public or protected."""
-        return self.goal.settings is not None or bool(self.extension.protected)
+        return settings.given(self.goal, self.extension.protected)
 
     @property
     def sequence(self) -> int:
         """The number that the handler sees: 0 without settings."""
-        return self.goal.sequence if self.has_settings else 0
+        return settings.number(self.goal, self.extension.protected)
 
     def settings(self) -> dict[str, Any] | None:
         """The settings file's document; None without any settings."""
-        if not self.has_settings:
-            return None
-        sealed = self.extension.protected
-        inner = {
-            "publicSettings": self.goal.settings or {},
-            "protectedSettings": sealed or None,
-            "protectedSettingsCertThumbprint": self.tools.vault.thumbprint if sealed else None,
-        }
-        return {"runtimeSettings": [{"handlerSettings": inner}]}
+        return settings.document(self.goal, self.extension.protected, self.tools.vault)
 
     @property
     def governance(self) -> dict[str, Any]:

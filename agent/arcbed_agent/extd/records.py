@@ -76,6 +76,7 @@ class Extension(_Kept):
         result: how, as ``{"state", "exitCode", "code", "message", ...}``; see `outcome`.
         report: a G5 body with its operation id that the service has not acknowledged.
         enabled: whether this configuration of the handler is enabled.
+        suspended: it was, until a change of version disabled it: it is enabled again with the handler.
     """
 
     goal: dict[str, Any]
@@ -85,6 +86,7 @@ class Extension(_Kept):
     result: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] | None = None
     enabled: bool = False
+    suspended: bool = False
 
     @property
     def wanted(self) -> Goal:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from arcbed_agent.extd import environment, failure, outcome
+from arcbed_agent.extd import environment, failure, outcome, several
 from arcbed_agent.extd.failure import OperationError
 from arcbed_agent.extd.folder import Folder
 from arcbed_agent.extd.lifecycle import enable, install, make_ready, prepare, write_settings
@@ -80,9 +80,12 @@ async def _replace(operation: Operation, old: Folder) -> Outcome:
 async def _disable(operation: Operation, old: Folder, manifest: Manifest) -> dict[str, str]:
     """Disable every enabled configuration of the old version; the exit codes."""
     codes: dict[str, str] = {}
+    begun = operation.ran(f"takeover:{operation.goal.version}")
     for name in operation.plan["enabled"]:
         codes[name] = await _of_old(operation, "disable", old, manifest, name)
-    if operation.handler.state == "Enabled" and not operation.ran(f"takeover:{operation.goal.version}"):
+        if not begun:
+            several.suspend(operation, [name])
+    if operation.handler.state == "Enabled" and not begun:
         operation.state(INSTALLED, "Plugin disabled")
     return codes or {"": environment.NOT_RUN}
 
@@ -157,6 +160,7 @@ async def _go_back(operation: Operation, old: Folder, why: str) -> Outcome:
     async def unpacked() -> None:
         if gone:
             await operation.tools.packages.unpack(old)
+        several.suspend(operation)
         make_ready(operation, old)
         new.remove()
 

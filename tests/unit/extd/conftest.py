@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from extensions import ExtdBed
+
+pytest.register_assert_rewrite("handler_contract", "handler_rules")
+
+from extensions import ExtdBed  # noqa: E402 - assertions of the modules above are to explain themselves
 
 
 @pytest.fixture

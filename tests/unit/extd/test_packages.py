@@ -61,6 +61,8 @@ BAD = {
 }
 
 
+@pytest.mark.rule("package.unsafe")
+@pytest.mark.rule("package.manifest-found")
 @pytest.mark.parametrize("case", BAD)
 async def test_a_package_that_cannot_be_used_fails_and_leaves_nothing(bed, case):
     content, code, said = BAD[case]
@@ -94,6 +96,7 @@ async def test_a_package_that_is_not_what_was_published_is_not_unpacked(bed, cha
     assert bed.runs == []
 
 
+@pytest.mark.rule("package.catalogue")
 async def test_a_catalogue_that_names_another_package_is_refused(bed):
     bed.service.put(bed.handler())
     package = bed.service.items["sample"]["package"]
@@ -151,6 +154,7 @@ async def test_ten_failed_downloads_end_the_operation(bed):
     assert len(bed.service.asked("GET", "1.0.0.zip?")) == 10
 
 
+@pytest.mark.rule("package.manifest-found")
 async def test_every_file_can_be_executed_and_a_manifest_below_the_top_is_found(bed):
     content = zipped({
         "HandlerManifest.json.bak": "x",

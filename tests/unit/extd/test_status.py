@@ -18,24 +18,6 @@ def written(**inner):
 
 
 MEMBERS = ["status", "code", "substatus", "formattedMessage", "lang", "message"]
-READ = [
-    ("success", written(status="success"), ("success", 0, "")),
-    ("upper case", written(status="Success"), ("success", 0, "")),
-    ("failed is error", written(status="failed", code=1), ("error", 1, "")),
-    ("unknown word is error", written(status="done"), ("error", 0, "")),
-    ("code as text", written(status="success", code="51"), ("success", 51, "")),
-    ("code that is no number", written(status="success", code="x"), ("success", 0, "")),
-    ("negative code", written(status="error", code=-21), ("error", -21, "")),
-    (
-        "message",
-        written(status="success", formattedMessage={"lang": "en", "message": "m"}),
-        ("success", 0, "m"),
-    ),
-    ("null substatus", written(status="success", substatus=None), ("success", 0, "")),
-    ("null item", written(status="success", substatus=[None]), ("success", 0, "")),
-    ("only the first element", written(status="success")[:-1] + b', {"status": 1}]', ("success", 0, "")),
-    ("byte order mark", b"\xef\xbb\xbf" + written(status="success"), ("success", 0, "")),
-]
 REFUSED = [
     b"", b"[]", b"{}", b"[1]", b"null", b"[{}]", b'[{"status": {}}]', b'[{"status": {"status": 1}}]',
     b"[" * 99_999,
@@ -45,12 +27,6 @@ REFUSED = [
     written(status="success", substatus=[{"name": "x"}]),
     written(status="success", substatus=[{"status": "failed"}]),
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize(("case", "data", "wanted"), READ, ids=[one[0] for one in READ])
-def test_a_status_file_is_read_as_real_handlers_mean_it(case, data, wanted):
-    found = status.parse(data)
-    assert (found.status, found.code, found.message) == wanted
 
 
 @pytest.mark.parametrize("data", REFUSED)
@@ -130,25 +106,6 @@ def manifest(**inner):
         f"{name}Command": f"{name}.sh" for name in ("install", "enable", "disable", "update", "uninstall")
     }
     return json.dumps([{"version": "1.2", "handlerManifest": commands | inner}]).encode()
-
-
-@pytest.mark.parametrize(
-    ("value", "wanted"), [(True, True), ("true", True), ("True", True), (False, False), ("no", False), (1, 0)]
-)  # fmt: skip
-def test_flags_of_a_manifest_are_booleans_or_the_text_true(value, wanted):
-    found = Manifest.parse(
-        manifest(reportHeartbeat=value, continueOnUpdateFailure=value, supportsMultipleExtensions=value)
-    )
-    assert (found.report_heartbeat, found.continue_on_update_failure, found.multi) == (wanted,) * 3
-
-
-def test_without_an_update_mode_install_runs_in_an_upgrade():
-    assert Manifest.parse(manifest()).update_with_install
-    assert not Manifest.parse(manifest(updateMode="UPDATEWITHOUTINSTALL")).update_with_install
-
-
-def test_a_leading_slash_of_a_command_is_taken_off():
-    assert Manifest.parse(manifest(installCommand="/bin/x.sh  a")).commands["install"] == "bin/x.sh  a"
 
 
 @given(st.binary(max_size=200))

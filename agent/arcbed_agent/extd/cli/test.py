@@ -189,20 +189,20 @@ async def _live(
         final = await reach(first, "create", sequence, "enabled", protected or {})
         _refused_here(final)
         folder = Folder(extd.layout, f"{first.publisher}.{first.kind}", first.version)
-        cycle.verdicts += verdicts.of_status(folder.status_file(sequence), final, sequence)
+        cycle.verdicts += verdicts.of_status(folder.status_file(sequence), final)
         if final["state"] == "Succeeded":
             for package in offered[1:] or offered:
                 sequence += 1
                 final = await reach(package, "update", sequence, "enabled")
                 folder = Folder(extd.layout, f"{package.publisher}.{package.kind}", package.version)
-                cycle.verdicts += verdicts.of_status(folder.status_file(sequence), final, sequence)
+                cycle.verdicts += verdicts.of_status(folder.status_file(sequence), final)
             promised = folder.exists() and folder.manifest.report_heartbeat
             cycle.verdicts += verdicts.of_heartbeat(folder.path, promised=promised, wall=extd.clock.wall())
         cycle.verdicts.append(verdicts.of_secrets(words_of(protected), [folder.logs, folder.status]))
         await reach(last, "delete", sequence, "uninstalled")
     except TimeoutError:
-        text = "every operation ends in time"
-        cycle.verdicts.append(Verdict("operation.ends", text, BROKEN, f"not within {seconds:g} seconds"))
+        detail = f"not within {seconds:g} seconds"
+        cycle.verdicts.append(Verdict.of("operation.ends", kept=False, detail=detail))
     commands = [*_COMMANDS, "update"] if len(offered) > 1 else _COMMANDS
     cycle.verdicts[:0] = verdicts.of_commands(cycle.ran, commands)
 

@@ -15,6 +15,20 @@ KEPT: Final = "kept"
 BROKEN: Final = "broken"
 #: The life cycle did not come that far.
 UNKNOWN: Final = "unknown"
+#: What is asked of a handler, by rule. Rules that the manager keeps as well have the manager's names.
+RULES: Final = {
+    **{
+        f"{command}.exit": f"{command} ends with 0 in time"
+        for command in ("install", "enable", "disable", "uninstall", "update")
+    },
+    "status.written": "enable writes the status file of its sequence number",
+    "status.shape": "the status file is an array whose first element has status.status",
+    "status.words": "status.status is transitioning, warning, error or success",
+    "status.success": "the operation succeeds",
+    "heartbeat.file": "a handler with reportHeartbeat keeps heartbeat.log",
+    "secrets.kept": "protected settings appear in no log and no status",
+    "operation.ends": "every operation ends in time",
+}
 
 
 @dataclass(frozen=True)
@@ -22,16 +36,22 @@ class Verdict:
     """One rule.
 
     Args:
-        rule: short name, such as ``install.exit``.
-        text: what the contract asks for.
+        rule: one of `RULES`.
         verdict: kept, broken or unknown.
         detail: what was seen.
+        text: what the contract asks for.
     """
 
     rule: str
-    text: str
     verdict: str
     detail: str = ""
+    text: str = ""
+
+    @classmethod
+    def of(cls, rule: str, *, kept: bool | None, detail: str = "") -> Verdict:
+        """A verdict; None: the life cycle did not come that far."""
+        word = UNKNOWN if kept is None else KEPT if kept else BROKEN
+        return cls(rule, word, detail, RULES[rule])
 
 
 @dataclass(frozen=True)
@@ -49,17 +69,15 @@ def of_commands(ran: Sequence[Ran], wanted: Iterable[str]) -> list[Verdict]:
     for command in wanted:
         codes = [one.exit for one in ran if one.command == command]
         bad = [code for code in codes if code != "0"]
-        verdict = UNKNOWN if not codes else BROKEN if bad else KEPT
         detail = f"ended with {', '.join(bad)}" if bad else ""
-        found.append(Verdict(f"{command}.exit", f"{command} ends with 0 in time", verdict, detail))
+        found.append(Verdict.of(f"{command}.exit", kept=not bad if codes else None, detail=detail))
     return found
 
 
-def of_status(path: Path, final: Mapping[str, Any], sequence: int) -> list[Verdict]:
+def of_status(path: Path, final: Mapping[str, Any]) -> list[Verdict]:
     """Whether the handler says how enable went, in the form that is read."""
     written = path.is_file()
-    text = f"enable writes status/{path.name}"
-    found = [Verdict(f"status.written.{sequence}", text, KEPT if written else BROKEN)]
+    found = [Verdict.of("status.written", kept=written, detail=path.name)]
     if not written:
         return found
     try:
@@ -67,29 +85,14 @@ def of_status(path: Path, final: Mapping[str, Any], sequence: int) -> list[Verdi
         problem = ""
     except status.UnreadableError as error:
         read, problem = None, error.status.message
-    found.append(
-        Verdict(
-            f"status.shape.{sequence}",
-            "the status file is an array whose first element has status.status",
-            BROKEN if problem else KEPT,
-            problem,
-        )
-    )
+    found.append(Verdict.of("status.shape", kept=not problem, detail=problem or path.name))
     if read is not None:
         word = _word(path)
         right = word.lower() in status.WORDS
-        found.append(
-            Verdict(
-                f"status.word.{sequence}",
-                "status.status is transitioning, warning, error or success",
-                KEPT if right else BROKEN,
-                "" if right else f"'{word}' is read as error",
-            )
-        )
-    succeeded = final.get("state") == "Succeeded"
+        detail = path.name if right else f"{path.name}: '{word}' is read as error"
+        found.append(Verdict.of("status.words", kept=right, detail=detail))
     message = str((final.get("instanceView") or {}).get("message") or "").partition("\n")[0]
-    verdict = KEPT if succeeded else BROKEN
-    found.append(Verdict(f"status.success.{sequence}", "the operation succeeds", verdict, message))
+    found.append(Verdict.of("status.success", kept=final.get("state") == "Succeeded", detail=message))
     return found
 
 
@@ -107,9 +110,8 @@ def of_secrets(words: Sequence[str], folders: Iterable[Path]) -> Verdict:
             with suppress(OSError):
                 if path.is_file() and any(word.encode() in path.read_bytes() for word in words):
                     leaks.append(path.name)
-    verdict = UNKNOWN if not words else BROKEN if leaks else KEPT
-    text = "protected settings appear in no log and no status"
-    return Verdict("secrets.kept", text, verdict, ", ".join(sorted(set(leaks))))
+    detail = ", ".join(sorted(set(leaks)))
+    return Verdict.of("secrets.kept", kept=not leaks if words else None, detail=detail)
 
 
 def of_heartbeat(folder: Path, *, promised: bool, wall: float) -> list[Verdict]:
@@ -117,6 +119,4 @@ def of_heartbeat(folder: Path, *, promised: bool, wall: float) -> list[Verdict]:
     if not promised:
         return []
     pulse = status.read_heartbeat(folder / "heartbeat.log", wall)
-    verdict = KEPT if pulse.code != -1 else BROKEN
-    text = "a handler with reportHeartbeat keeps heartbeat.log"
-    return [Verdict("heartbeat.written", text, verdict, pulse.message)]
+    return [Verdict.of("heartbeat.file", kept=pulse.code != -1, detail=pulse.message)]
