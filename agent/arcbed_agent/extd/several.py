@@ -1,4 +1,4 @@
-"""Several configurations of one handler: which of them are enabled, and what a change of version does to them.
+"""Several configurations of one handler: which are enabled, and what a change of version does to them.
 
 Each has settings, status, state and a sequence number of its own; installed is the handler, once.
 Source: Azure/WALinuxAgent, `exthandlers.py`.
