@@ -164,6 +164,7 @@ class Bed:
         environment: Mapping[str, str] | None = None,
         bare: bool = False,
         cuttable: bool = False,
+        by_name: bool = False,
     ) -> Machine:
         """A machine with the agent installed and, unless told otherwise, running; it is not connected.
 
@@ -176,6 +177,7 @@ class Bed:
             environment: more variables of its daemons and shells, such as ``HTTPS_PROXY``.
             bare: leave the agent out: the machine is up, and somebody is going to install it.
             cuttable: `Machine.cut_off` works, also where machines have no network of their own.
+            by_name: it goes by Azure's host names and `Machine.blocked` works, also where there is no DNS.
 
         Raises:
             BedError: the bed has a machine of that name, or its agent does not come up.
@@ -195,6 +197,7 @@ class Bed:
             environment or {},
             bare=bare,
             cuttable=cuttable,
+            by_name=by_name,
         )
         machine = Machine(host, self.cloud, resource_group, self.recorder, self.time)
         self.machines.append(machine)

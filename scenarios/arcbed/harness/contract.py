@@ -279,6 +279,7 @@ class Backend(Protocol):
         *,
         bare: bool = False,
         cuttable: bool = False,
+        by_name: bool = False,
     ) -> MachineHost:
         """Make a machine; its agent is not running yet.
 
@@ -288,6 +289,7 @@ class Backend(Protocol):
             environment: more variables for its daemons and shells.
             bare: leave the agent out.
             cuttable: its network can be cut off.
+            by_name: it goes by Azure's host names, and they can be blocked.
 
         Raises:
             NotCoveredError: this place has no bare machines.

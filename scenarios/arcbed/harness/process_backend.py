@@ -343,10 +343,11 @@ class ProcessBackend:
         *,
         bare: bool = False,
         cuttable: bool = False,
+        by_name: bool = False,
     ) -> ProcessMachine:
         """Lay out a machine below `folder`; its agent is not running yet.
 
-        One that is `cuttable` reaches the cloud through a proxy of its own.
+        One that is `cuttable` or goes `by_name` reaches the cloud through a proxy of its own.
 
         Raises:
             BedError: the bed has a machine of that name.
@@ -360,9 +361,13 @@ class ProcessBackend:
         machine = ProcessMachine(name, self.folder / name, environment)
         if machine.root.exists():
             raise BedError(f"the bed has a machine called {name} already")
-        if cuttable:
-            machine.line = await self.proxy(f"{name}.line", "forward")
+        if cuttable or by_name:
+            to = f"127.0.0.1:{bound_port(self.folder / 'cloud')}" if by_name else ""
+            machine.line = ProcessProxy(f"{name}.line", "forward", self.folder / f"{name}.line.log", to=to)
+            await machine.line.start()
             config = {**config, "proxy.url": machine.line.url}
+        if by_name:
+            config = {key: value for key, value in config.items() if not key.startswith("endpoints.")}
         local = machine.layout["local_config"]
         local.parent.mkdir(parents=True)
         local.write_text(json.dumps(dict(config), indent=2) + "\n")

@@ -2,7 +2,8 @@
 
 The machines share this computer's network, which a bed must leave alone. A machine whose way to the cloud is
 to be cut reaches it through a proxy of its own: without it, every attempt is refused at once, as where routes
-lead nowhere. The clock's line and the local endpoint do not go that way.
+lead nowhere. Through such a proxy a machine can also go by Azure's host names, and some can be forbidden. The
+clock's line and the local endpoint do not go that way.
 """
 
 from __future__ import annotations
@@ -22,22 +23,36 @@ _READY = "listening on "
 
 
 class ProcessProxy:
-    """An HTTP proxy as a child process on loopback."""
+    """An HTTP proxy as a child process on loopback.
 
-    def __init__(self, name: str, kind: ProxyKind, log: Path) -> None:
+    Args:
+        name: of the process.
+        kind: where it connects to.
+        log: gets a line for each request.
+        to: ``ADDRESS:PORT`` that all names lead to; empty leaves them as they are.
+    """
+
+    def __init__(self, name: str, kind: ProxyKind, log: Path, *, to: str = "") -> None:
         self.url = ""
         self._name = name
         self._kind = kind
         self._log = log
+        self._to = to
         self._port = "0"
         self._starts = 0
         self._child: Child | None = None
 
-    async def start(self, *, milliseconds: int = 0) -> None:
+    @property
+    def knows_names(self) -> bool:
+        """Whether clients come with Azure's host names."""
+        return bool(self._to)
+
+    async def start(self, *, milliseconds: int = 0, refused: str = "") -> None:
         """Start it, on the same port as before if there was a before, and return when it listens.
 
         Args:
             milliseconds: more for every round trip through it.
+            refused: a host that it does not connect to; ``*.`` at its start stands for everything below it.
         """
         command = [
             sys.executable,
@@ -49,6 +64,8 @@ class ProcessProxy:
             self._kind,
             "--milliseconds",
             str(milliseconds),
+            *(("--to", self._to) if self._to else ()),
+            *(("--refuse", refused) if refused else ()),
             "127.0.0.1",
             self._port,
         ]
@@ -106,9 +123,22 @@ class ProcessNetwork:
         finally:
             await self._line.start()
 
-    def blocked(self, host: str, how: Block) -> AbstractAsyncContextManager[None]:
-        """Not here."""
-        raise NotCoveredError(f"{self._lacks} ({how} of {host})")
+    @asynccontextmanager
+    async def blocked(self, host: str, how: Block) -> AsyncIterator[None]:
+        """The proxy answers 403 to whoever wants to `host`; open connections are lost.
+
+        Raises:
+            NotCoveredError: the machine does not go by Azure's host names, or swallowing was asked for.
+        """
+        if not self._line.knows_names or how != "reset":
+            raise NotCoveredError(f"{self._lacks} ({how} of {host})")
+        await self._line.stop()
+        await self._line.start(refused=host)
+        try:
+            yield
+        finally:
+            await self._line.stop()
+            await self._line.start()
 
     @asynccontextmanager
     async def latency(self, milliseconds: int) -> AsyncIterator[None]:

@@ -1,6 +1,6 @@
 """TCP between two ends, with something done to it on the way: an HTTP proxy, or a line that takes longer.
 
-    python relay.py proxy [--kind KIND] [--milliseconds MS] ADDRESS PORT
+    python relay.py proxy [--kind KIND] [--milliseconds MS] [--to ADDRESS:PORT] [--refuse HOST] ADDRESS PORT
     python relay.py delay [--mark MARK] ADDRESS PORT TARGET TARGET_PORT MILLISECONDS
 
 The first line of output is ``listening on PORT``; a proxy then writes a line for each request. Runs isolated,
@@ -80,17 +80,23 @@ async def join(
 # -- a proxy -------------------------------------------------------------------------------------------------
 
 
-def allowed(kind: str, host: str) -> bool:
-    """Whether a proxy of `kind` connects to `host`."""
-    return kind == "forward" or host.lower().endswith(GATEWAY_HOSTS)
+def allowed(options: argparse.Namespace, host: str) -> bool:
+    """Whether a proxy connects to `host`: its kind allows it, and nobody has forbidden it by name."""
+    host = host.lower()
+    of_kind = options.kind == "forward" or host.endswith(GATEWAY_HOSTS)
+    return of_kind and not any(
+        host.endswith(name[1:]) if name.startswith("*.") else host == name for name in options.refuse
+    )
 
 
-async def tunnel(kind: str, way: Pass, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def tunnel(
+    options: argparse.Namespace, way: Pass, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     """Answer one client: CONNECT is what the agent uses, anything else is not allowed."""
     try:
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HEAD_SECONDS)
         method, target, _ = head.decode("latin-1").split("\r\n", 1)[0].split(" ", 2)
-        status, upstream = await _opened(kind, method, target)
+        status, upstream = await _opened(options, method, target)
     except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, OSError):
         writer.close()
         return
@@ -106,13 +112,15 @@ async def tunnel(kind: str, way: Pass, reader: asyncio.StreamReader, writer: asy
 
 
 async def _opened(
-    kind: str, method: str, target: str
+    options: argparse.Namespace, method: str, target: str
 ) -> tuple[str, tuple[asyncio.StreamReader, asyncio.StreamWriter] | None]:
     host, _, port = target.rpartition(":")
     if method != "CONNECT":
         return "405 Method Not Allowed", None
-    if not allowed(kind, host):
+    if not allowed(options, host):
         return "403 Forbidden", None
+    if options.to and "." in host:
+        host, _, port = options.to.rpartition(":")
     try:
         return "200 OK", await asyncio.open_connection(host.strip("[]"), int(port))
     except OSError:
@@ -123,7 +131,7 @@ async def proxy(options: argparse.Namespace) -> None:
     """Serve as a proxy for ever."""
     way = later(options.milliseconds / 2_000) if options.milliseconds else copy
     server = await asyncio.start_server(
-        lambda reader, writer: tunnel(options.kind, way, reader, writer),
+        lambda reader, writer: tunnel(options, way, reader, writer),
         options.address,
         options.port,
         limit=HEAD_LIMIT,
@@ -169,6 +177,8 @@ def parsed() -> argparse.Namespace:
         if name == "proxy":
             task.add_argument("--kind", choices=("forward", "log-analytics-gateway"), default="forward")
             task.add_argument("--milliseconds", type=float, default=0)
+            task.add_argument("--to", default="", help="where every name leads")
+            task.add_argument("--refuse", action="append", default=[], help="a name that leads nowhere")
             continue
         task.add_argument("target")
         task.add_argument("target_port", type=int)

@@ -127,6 +127,7 @@ class PaperBackend:
         *,
         bare: bool = False,
         cuttable: bool = False,
+        by_name: bool = False,
     ) -> PaperHost:
         self.configs[name] = config
         root = self.folder / name

@@ -77,6 +77,7 @@ class DockerBackend:
         *,
         bare: bool = False,
         cuttable: bool = False,  # noqa: ARG002 - every machine here has a network of its own
+        by_name: bool = False,  # noqa: ARG002 - every machine here does
     ) -> DockerMachine:
         """Make a machine; it is not running yet.
 
