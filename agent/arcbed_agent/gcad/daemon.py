@@ -21,6 +21,7 @@ from arcbed_agent.cloud.gas import GasDirectory
 from arcbed_agent.cloud.transport import Transport, new_guid
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
+from arcbed_agent.exchange import Contact
 from arcbed_agent.files import make_folder
 from arcbed_agent.gcad import reports
 from arcbed_agent.gcad.compliance import ComplianceFile
@@ -38,7 +39,6 @@ from arcbed_agent.gcad.service import Service
 from arcbed_agent.gcad.signature import KEYS
 from arcbed_agent.gcad.store import Store
 from arcbed_agent.gcad.workers import PlainProcesses, ProcessRunner, Workers
-from arcbed_agent.himds.backoff import Circuits
 from arcbed_agent.himds.ipc import IpcServer, Method, Report
 from arcbed_agent.himds.uplink import Uplink
 from arcbed_agent.host.layout import Layout
@@ -99,7 +99,6 @@ class Gcad:
         self.workers = Workers(layout, clock, f"{self.name}/worker", self._runner)
         self._compliance = ComplianceFile(layout)
         common: dict[str, Any] = {"clock": clock, "store": self.store, "log": self.log}
-        circuits = Circuits()
         self.scheduler = Scheduler(
             name=f"{self.name}/consistency",
             config=lambda: self.uplink.config,
@@ -130,13 +129,13 @@ class Gcad:
             **common,
         )
         shared: dict[str, Any] = {
-            "chance": chance,
+            "contact": Contact(clock, chance, self.service, self.active),
             "service": self.service,
-            "circuits": circuits,
-            "active": self.active,
+            "store": self.store,
+            "log": self.log,
         }
-        self.pulls = Pulls(name=f"{self.name}/pull", changed=self._pulled, **shared, **common)
-        self.outbox = Outbox(name=f"{self.name}/report", deleted=self._removed, **shared, **common)
+        self.pulls = Pulls(name=f"{self.name}/pull", changed=self._pulled, **shared)
+        self.outbox = Outbox(name=f"{self.name}/report", deleted=self._removed, **shared)
         self.retention = Retention(name=f"{self.name}/retention", purged=self._purged, **common)
         self.ipc = IpcServer(layout["gcad_socket"], self._methods(), self.log, clock, self.name)
         self._lock: TextIO | None = None

@@ -225,6 +225,27 @@ async def test_news_is_pulled_at_once(bed, content):
     assert bed.statuses() == ["Compliant"]
 
 
+async def test_news_that_comes_during_a_pull_leads_to_another(bed, content):
+    answer = bed.service.pull
+
+    async with bed.running() as gcad:
+        await bed.pass_time(minutes=6)
+
+        def overtaken(request):
+            found = answer(request)
+            bed.service.pull = answer
+            bed.service.put("motd", content())
+            gcad.pulls.now()
+            return found
+
+        bed.service.pull = overtaken
+        before = len(bed.service.pulls)
+        gcad.pulls.now()
+        await bed.pass_time(seconds=1)
+        assert len(bed.service.pulls) - before == 2
+    assert bed.statuses() == ["Compliant"]
+
+
 # -- logs and metadata ---------------------------------------------------------------------------------------
 
 
