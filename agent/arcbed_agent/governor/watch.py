@@ -2,10 +2,10 @@
 
     python -m arcbed_agent.governor.watch --seconds 10
 
-One JSON object a line each ``--every`` seconds: ``{"at": seconds, "groups": {"gcad/worker": {...}}}``. Each
-group has the members of a report's `governance` (docs/wire.md, section 12.3), counted since it was made, and
-``percent``: of one core, since the line before, null in a group's first. Root sees it, and the user that the
-daemons run as. Exit code 0.
+One JSON object a line, at once and then each ``--every`` seconds:
+``{"at": 0.0, "groups": {"gcad/worker": {...}}}``. Each group has the members of a report's `governance`
+(docs/wire.md, section 12.3), counted since it was made, and ``percent``: of one core, since the line before,
+null in a group's first. Root sees it, and the user that the daemons run as. Exit code 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from arcbed_agent.clock import SystemClock
+from arcbed_agent.clock import Clock, SystemClock
 from arcbed_agent.himds.messages import LINE_LIMIT, dial
 from arcbed_agent.host.layout import Layout
 
@@ -51,17 +51,19 @@ def percent(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> float |
     return round(100 * float(used) / float(now["wallSeconds"] - before["wallSeconds"]), 2)
 
 
-async def watch(layout: Layout, seconds: float, every: float) -> None:
+async def watch(layout: Layout, clock: Clock, *, seconds: float, every: float) -> None:
     """Print accounts until `seconds` are over."""
-    clock = SystemClock()
-    begun, before = clock.monotonic(), accounts(layout)
+    begun, before = clock.now(), dict[str, Mapping[str, Any]]()
     async with clock.task("watch") as task:
-        while (at := clock.monotonic() - begun) < seconds:
-            await task.sleep(min(every, seconds - at))
+        while True:
             now = await asyncio.to_thread(accounts, layout)
             groups = {name: {**one, "percent": percent(before.get(name), one)} for name, one in now.items()}
-            print(json.dumps({"at": round(clock.monotonic() - begun, 2), "groups": groups}), flush=True)
-            before = now
+            at = (clock.now() - begun).total_seconds()
+            print(json.dumps({"at": round(at, 2), "groups": groups}), flush=True)
+            if at >= seconds:
+                return
+            before = dict(now)
+            await task.sleep(min(every, max(0.0, seconds - at)))
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -74,7 +76,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="how long")
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two lines")
     options = parser.parse_args(words)
-    asyncio.run(watch(Layout.from_environment(), options.seconds, options.every))
+    watching = watch(Layout.from_environment(), SystemClock(), seconds=options.seconds, every=options.every)
+    asyncio.run(watching)
     return 0
 
 

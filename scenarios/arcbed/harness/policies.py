@@ -21,7 +21,7 @@ GUESTS = "Microsoft.GuestConfiguration/guestConfigurationAssignments"
 _ACCOUNT = "arcbedpolicies"
 _HOURS = 24 * 365
 #: One file with given contents; the class is that of PowerShell DSC for Linux.
-_DOCUMENT = """instance of MSFT_nxFileResource as $File
+_FILE = """instance of MSFT_nxFileResource as $File
 {{
  ResourceID = "[nxFile]{name}";
  SourceInfo = "::1::1::nxFile";
@@ -33,7 +33,19 @@ _DOCUMENT = """instance of MSFT_nxFileResource as $File
  ModuleVersion = "1.0";
  ConfigurationName = "{name}";
 }};
-instance of OMI_ConfigurationDocument
+"""
+#: One script; likewise.
+_SCRIPT = """instance of MSFT_nxScriptResource as $Script
+{{
+ ResourceID = "[nxScript]{name}";
+ SourceInfo = "::1::1::nxScript";
+ TestScript = "{script}";
+ ModuleName = "nx";
+ ModuleVersion = "1.0";
+ ConfigurationName = "{name}";
+}};
+"""
+_DOCUMENT = """instance of OMI_ConfigurationDocument
 {{
  Version = "2.0.0";
  MinimumCompatibleVersion = "1.0.0";
@@ -62,11 +74,27 @@ def file_package(name: str, path: str, contents: str, *, minutes: int = 15) -> b
         contents: of the file, one line without quotes.
         minutes: between two evaluations; 15 at least.
     """
+    return _package(name, _FILE.format(name=name, path=path, contents=contents), "AuditAndSet", minutes)
+
+
+def script_package(name: str, *lines: str, minutes: int = 15) -> bytes:
+    """A package that is compliant when a shell script leaves with 0.
+
+    Args:
+        name: of the configuration.
+        lines: of the script, without double quotes and backslashes.
+        minutes: between two evaluations; 15 at least.
+    """
+    script = "\\n".join(["#!/bin/sh", *lines, ""])
+    return _package(name, _SCRIPT.format(name=name, script=script), "Audit", minutes)
+
+
+def _package(name: str, instances: str, kind: str, minutes: int) -> bytes:
     made = io.BytesIO()
-    settings = {"Type": "AuditAndSet", "Version": "1.0.0", "configurationModeFrequencyMins": minutes}
+    settings = {"Type": kind, "Version": "1.0.0", "configurationModeFrequencyMins": minutes}
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
         for member, text in (
-            (f"{name}.mof", _DOCUMENT.format(name=name, path=path, contents=contents)),
+            (f"{name}.mof", instances + _DOCUMENT.format(name=name)),
             (f"{name}.metaconfig.json", json.dumps(settings)),
         ):
             archive.writestr(zipfile.ZipInfo(member, (2022, 3, 1, 0, 0, 0)), text)

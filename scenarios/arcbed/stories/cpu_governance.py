@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from arcbed.harness import Bed, BedError, Machine
-from arcbed.harness.checks import equal, exited, true
+from arcbed.harness import Bed, BedError, Machine, extensions, governance, policies
+from arcbed.harness.checks import contains, equal, eventually, exited, true
 from arcbed.harness.recorder import Chart, Curve
 from arcbed.harness.scenario import scenario
 
 GROUP = "rg-cpu"
 POLICY_LIMIT = "guestconfiguration.agent.cpulimit"
+EXTENSION_LIMIT = "extensions.agent.cpulimit"
 BURN = "while :; do :; done"
 #: Children, each of which takes what it can get.
 BOMB = f"i=0; while [ $i -lt 200 ]; do sh -c '{BURN}' & i=$((i+1)); done; wait"
@@ -22,6 +23,13 @@ BOMB = f"i=0; while [ $i -lt 200 ]; do sh -c '{BURN}' & i=$((i+1)); done; wait"
 DAEMON = f"(setsid sh -c '{BURN}' >/dev/null 2>&1 &)"
 #: Seconds that are measured; a first second does not count, since a group begins with a whole share.
 SPAN = 12
+#: Real seconds that a policy burns for: a span, and what it takes to notice that it has begun.
+BURNING = 2 * SPAN + 6
+POLICIES = governance.POLICIES
+EXTENSION = "extd/Arcbed.Samples.CpuBurner"
+NAMES = {POLICIES: "evaluation of the policy", EXTENSION: "extension"}
+#: Soon, whether or not the notification channel is open.
+PACE = {"gcad.pullSeconds": 15, "extd.pullSeconds": 15}
 RHEL = 'NAME="Red Hat Enterprise Linux"\nID="rhel"\nID_LIKE="fedora"\nVERSION_ID="9.4"\n'
 
 
@@ -55,17 +63,24 @@ class Trial:
 
 @scenario("5 % that is really 5 %", long=True)
 async def story(bed: Bed) -> None:
-    """Commands that take all the CPU they can get run within the limits of the agent.
+    """Commands, policies and extensions that take all the CPU they can get stay within the agent's limits.
 
     The operating system keeps the limits. Which of its means are used is printed by `azcmagent show`: cgroups
     where they can be written, else signals. Each figure is the mean of at least ten seconds by the kernel's
     own account; the last run, without a limit, shows that the measurement can give another result.
     """
     await bed.cloud.new_group(GROUP)
-    machine = await bed.machine("cpu-01", resource_group=GROUP)
+    machine = await bed.machine("cpu-01", resource_group=GROUP, heartbeat_seconds=60, config=PACE)
     await keeps_to_five(bed, machine)
     await follows_the_setting(bed, machine)
     await is_not_escaped(bed, machine)
+    await bed.cloud.register()
+    await policies.register(bed)
+    exited(await machine.connect(), 0)
+    await holds_a_policy(bed, machine)
+    await holds_an_extension(bed, machine)
+    await holds_both(bed, machine)
+    await tells_arm(bed, machine)
     await lets_an_installation_have_more(bed, machine)
     await uses_a_core_without(bed, machine)
 
@@ -125,6 +140,93 @@ async def is_not_escaped(bed: Bed, machine: Machine) -> None:
         bed.chart(trial.chart("A daemon whose parent has ended"))
         near(trial.mean(), 5.0, 0.5)
         enforced(trial)
+
+
+async def holds_a_policy(bed: Bed, machine: Machine) -> None:
+    """A real package, evaluated by the policy agent's worker."""
+    async with bed.step(
+        "A policy whose script burns CPU is evaluated with 5 % of a core",
+        ["cpu.policy-agent", "cpu.reported"],
+    ):
+        await burn(bed, machine, "BurnOnce")
+        watched = await governance.watch(machine, SPAN)
+        bed.chart(watched.chart("The evaluation of a policy that burns", {POLICIES: NAMES[POLICIES]}, 5.0))
+        near(watched.mean(POLICIES), 5.0, 0.5)
+        kept(watched, POLICIES, 5.0)
+        await evaluated(bed, machine, "BurnOnce")
+
+
+async def burn(bed: Bed, machine: Machine, name: str) -> None:
+    """Assign a burning policy, and wait until it burns."""
+    burner = policies.script_package(name, f"timeout {BURNING} sh -c '{BURN}'", "exit 0")
+    content = await policies.upload(bed, name, burner)
+    (await policies.assign(bed, machine, content, mode="Audit")).expect_ok()
+    await governance.busy(machine, POLICIES)
+
+
+async def evaluated(bed: Bed, machine: Machine, name: str) -> None:
+    """Wait until a burning policy has been evaluated."""
+
+    async def compliant() -> bool:
+        return await policies.compliance(bed, machine, name) == "Compliant"
+
+    await eventually(f"{name} is Compliant", compliant, within=BURNING + 90)
+
+
+async def holds_an_extension(bed: Bed, machine: Machine) -> None:
+    """A sample handler that leaves a burning process behind, installed by a PUT in ARM."""
+    async with bed.step(
+        "What an extension leaves running uses 30 % of a core, and 5 % once that is set", ["cpu.extension"]
+    ):
+        kind = await extensions.publish(bed, "cpu_burner")
+        (await extensions.put(bed, machine, "burner", kind)).expect_ok()
+        await governance.busy(machine, EXTENSION)
+        before = await governance.watch(machine, SPAN)
+        bed.chart(before.chart("An extension that burns", {EXTENSION: NAMES[EXTENSION]}, 30.0))
+        exited(await machine.azcmagent("config", "set", EXTENSION_LIMIT, "5"), 0)
+        after = await governance.watch(machine, SPAN)
+        title = f"The same extension after {EXTENSION_LIMIT} was set to 5"
+        bed.chart(after.chart(title, {EXTENSION: NAMES[EXTENSION]}, 5.0))
+        near(before.mean(EXTENSION), 30.0, 1.5)
+        near(after.mean(EXTENSION), 5.0, 0.5)
+        kept(before, EXTENSION, 30.0)
+        kept(after, EXTENSION, 5.0)
+
+
+async def holds_both(bed: Bed, machine: Machine) -> None:
+    """Each has its limit for itself."""
+    async with bed.step("A policy and an extension use 5 % each, 10 % together", ["cpu.each-for-itself"]):
+        await burn(bed, machine, "BurnAgain")
+        watched = await governance.watch(machine, SPAN)
+        bed.chart(watched.chart("A policy and an extension that burn", NAMES, 5.0))
+        near(watched.mean(POLICIES), 5.0, 0.5)
+        near(watched.mean(EXTENSION), 5.0, 0.5)
+        near(watched.mean(POLICIES, EXTENSION), 10.0, 0.7)
+        for group in NAMES:
+            kept(watched, group, 5.0)
+        await evaluated(bed, machine, "BurnAgain")
+
+
+async def tells_arm(bed: Bed, machine: Machine) -> None:
+    """The accounts reach ARM with a heartbeat; then the burner is taken away."""
+    async with bed.step("What that cost shows in the machine's properties in ARM", ["cpu.reported"]):
+
+        async def told() -> Mapping[str, str] | None:
+            properties = (await bed.cloud.machine(GROUP, machine.name)).expect_ok().body["properties"]
+            found: Mapping[str, str] = properties.get("detectedProperties") or {}
+            return found if "BurnAgain: " in found.get("policyCpuUsage", "") else None
+
+        said = await eventually("accounts in ARM", told, within=150)
+        for name in ("policyCpuUsage", "extensionsCpuUsage"):
+            bed.note(name, said[name].replace("; ", "\n"))
+            contains(name, said[name], "limit 5 % of one core enforced")
+        (await extensions.delete(bed, machine, "burner")).expect_ok()
+
+        async def gone() -> bool:
+            return await extensions.state(bed, machine, "burner") == ""
+
+        await eventually("the extension is gone", gone, within=120)
+        exited(await machine.azcmagent("config", "clear", EXTENSION_LIMIT), 0)
 
 
 async def lets_an_installation_have_more(bed: Bed, machine: Machine) -> None:
@@ -195,3 +297,12 @@ def enforced(trial: Trial) -> None:
     equal("reported as enforced", trial.usage["enforced"], expected=True)
     equal("back end of the report", trial.usage["backend"], trial.choice["backend"])
     equal("escapes", trial.usage["escapes"], [])
+
+
+def kept(watched: governance.Watched, group: str, percent: float) -> None:
+    """The daemon's account says that the limit was kept, and that it was needed."""
+    account = watched.last(group)
+    equal("limit of the account", account["cpuLimitPercent"], percent)
+    equal("accounted as enforced", account["enforced"], expected=True)
+    equal("escapes", account["escapes"], [])
+    true("it was throttled", account["throttledPeriods"] > 0, account)
