@@ -49,9 +49,9 @@ def two_versions(packages):
     return packages(LATER).parent
 
 
+LONG = (pytest.mark.long, pytest.mark.timeout(3_600))
 STORIES = [
-    pytest.param(name, marks=(pytest.mark.long, pytest.mark.timeout(3_600)) if story.long else ())
-    for name, story in discover().items()
+    pytest.param(name, marks=LONG if story.long or story.alone else ()) for name, story in discover().items()
 ]
 
 

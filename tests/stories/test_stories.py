@@ -12,12 +12,10 @@ from arcbed.harness.reports import write
 from arcbed.harness.runner import Run, run_one
 from arcbed.harness.scenario import Scenario, discover
 
-MEASURE_TIME = {"cpu-governance", "extension-latency"}
-
 
 def _marks(scenario: Scenario) -> list[pytest.MarkDecorator]:
     long = [pytest.mark.long, pytest.mark.timeout(2_400)] if scenario.long else []
-    return [*long, pytest.mark.alone] if scenario.name in MEASURE_TIME else long
+    return [*long, pytest.mark.alone] if scenario.alone else long
 
 
 TOLD_HERE = [

@@ -30,6 +30,7 @@ class Scenario:
         needs: what the place must have, see `arcbed.harness.places.Place.lacks`; elsewhere it is not covered.
         story: the function.
         long: it takes minutes.
+        alone: it measures time or CPU, and holds only on a machine that does nothing else.
     """
 
     name: str
@@ -39,10 +40,16 @@ class Scenario:
     story: Story
     needs: tuple[str, ...] = ()
     long: bool = False
+    alone: bool = False
 
 
 def scenario(
-    title: str, *, options: CloudOptions | None = None, needs: tuple[str, ...] = (), long: bool = False
+    title: str,
+    *,
+    options: CloudOptions | None = None,
+    needs: tuple[str, ...] = (),
+    long: bool = False,
+    alone: bool = False,
 ) -> Callable[[Story], Scenario]:
     """Declare a story; its name is that of its module, its docstring is shown in reports."""
 
@@ -55,6 +62,7 @@ def scenario(
             options=options or CloudOptions(),
             needs=needs,
             long=long,
+            alone=alone,
             story=story,
         )
 

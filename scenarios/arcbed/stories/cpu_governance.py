@@ -61,7 +61,7 @@ class Trial:
         return Chart(title, "%", (Curve("CPU, % of one core", points),), tuple(limit))
 
 
-@scenario("5 % that is really 5 %", long=True)
+@scenario("5 % that is really 5 %", long=True, alone=True)
 async def story(bed: Bed) -> None:
     """Commands, policies and extensions that take all the CPU they can get stay within the agent's limits.
 

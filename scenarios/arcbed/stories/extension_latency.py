@@ -17,7 +17,7 @@ NEVER = {"extd.pullSeconds": 3_000, "gcad.pullSeconds": 3_000, "himds.heartbeatS
 MEDIAN, P95 = 0.3, 0.6
 
 
-@scenario("From a PUT to the running handler in a third of a second")
+@scenario("From a PUT to the running handler in a third of a second", alone=True)
 async def story(bed: Bed) -> None:
     """Fifty PUTs with other settings, on the clock that flows, over TLS and a real relay socket.
 
