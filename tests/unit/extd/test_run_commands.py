@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import select
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +68,43 @@ async def test_a_script_that_takes_too_long_is_ended(bed, seconds):
     async with bed.running() as extd:
         await bed.pull(extd)
     assert view(bed, "slow")["executionState"] == "TimedOut"
+
+
+async def test_a_run_command_that_is_deleted_is_stopped_and_the_next_run_of_a_name_stops_the_one_before(bed):
+    told = bed.root.parent / "told"
+    os.mkfifo(told)
+    script = f'echo $$ > "{told}"; exec sleep 600'
+    async with bed.running() as extd:
+        want(bed, "long", {"source": {"script": script}, "asyncExecution": True})
+        await bed.pull(extd, 30)
+        first = int(await asyncio.to_thread(told.read_text))
+        want(bed, "long", {"source": {"script": script}, "asyncExecution": True})
+        await bed.pull(extd, 30)
+        second = int(await asyncio.to_thread(told.read_text))
+        assert await ends(first)
+        assert Path(f"/proc/{second}/cmdline").read_bytes() == b"sleep\x00600\x00"
+        bed.service.delete("long")
+        await bed.pull(extd, 30)
+        assert await ends(second)
+
+
+async def ends(pid):
+    """Whether a process ends, or has ended."""
+    try:
+        end = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    with os.fdopen(end):
+        return bool((await asyncio.to_thread(select.select, [end], [], [], 30))[0])
+
+
+async def test_only_the_end_of_the_output_is_told_and_no_end_of_a_secret(bed):
+    want(
+        bed,
+        "much",
+        {"source": {"script": 'printf "%s" "$secret"; head -c 4086 /dev/zero | tr "\\0" x'}},
+        {"protectedParameters": [{"name": "secret", "value": "hunter2-hunter2"}]},
+    )
+    async with bed.running() as extd:
+        await bed.pull(extd)
+    assert view(bed, "much")["output"] == "[redacted]" + "x" * 4_086
