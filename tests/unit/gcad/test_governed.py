@@ -67,7 +67,9 @@ def limit_of(runner: GovernedProcesses) -> float | None:
 # -- reports -------------------------------------------------------------------------------------------------
 
 
-async def test_an_evaluation_is_throttled_and_its_report_says_so(governed):
+@pytest.mark.parametrize("backend", ["auto", "signals"])
+async def test_an_evaluation_is_throttled_and_its_report_says_so(governed, backend):
+    governed.configure(**{"governor.backend": backend})
     governed.service.put("burn", burning(), mode="Audit")
     async with governed.running() as gcad:
         await governed.pass_time(minutes=6)

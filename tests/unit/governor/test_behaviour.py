@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,54 @@ async def test_groups_are_independent(governor):
 
     assert second.returncode is None
     await second.kill()
+
+
+async def test_accounts_of_all_groups_can_be_read_and_told_apart_by_time(governor):
+    first = await governor.launch(["sh", "-c", "exec sleep 300"], name="one", limit=FREE)
+    await governor.launch(["sleep", "300"], name="two", limit=FREE)
+    assert set(governor.usages()) == {"one", "two"}
+
+    before = first.usage()
+    burnt = "import time\nwhile time.process_time() < 0.1: pass"
+    await (await governor.launch([sys.executable, "-c", burnt], name="one", limit=FREE)).wait()
+    later = first.usage()
+
+    assert later.since(before).cpu_seconds == pytest.approx(later.cpu_seconds - before.cpu_seconds)
+    assert later.since(before).cpu_seconds >= 0.1
+    assert later.since(later).cpu_seconds == later.since(later).wall_seconds == 0
+    await first.kill()
+    assert set(governor.usages()) == {"two"}
+
+
+async def test_launch_that_is_cancelled_before_the_command_begins_leaves_nothing(
+    governor, monkeypatch, until, tmp_path
+):
+    placing, placed = threading.Event(), threading.Event()
+    make = governor._backend.group
+
+    def slow(name):
+        group = make(name)
+        admit = group.admit
+
+        def admit_slowly(pid):
+            placing.set()
+            placed.wait(30)
+            admit(pid)
+
+        monkeypatch.setattr(group, "admit", admit_slowly)
+        return group
+
+    monkeypatch.setattr(governor._backend, "group", slow)
+    mark = tmp_path / "begun"
+    launching = asyncio.ensure_future(governor.launch(["touch", str(mark)], name="one", limit=FREE))
+    await asyncio.to_thread(placing.wait, 30)
+    launching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await launching
+    placed.set()
+
+    await until(lambda: governor.usage("one") is None)
+    assert not mark.exists()
 
 
 async def test_close_ends_what_runs(open_governor, backend):
