@@ -30,6 +30,8 @@ from arcbed_agent.logging import Redactor
 TIMEOUTS: Final[Mapping[str, int]] = {
     "install": 900, "enable": 300, "update": 900, "disable": 900, "uninstall": 300
 }  # fmt: skip
+#: Real seconds that a command which has failed is given to finish its output: shims print through `tee`.
+LINGER: float = 1.0
 _WRAPPER: Final = """
 run=$1; shift
 (set -C; echo $$ > "$run.claim") 2>/dev/null || exit 125
@@ -126,6 +128,8 @@ class Commands:
             async with self._clock.child(self._name) as variables:
                 governed = await self._launch(call, variables, *files)
                 in_time = await self._wait(task, governed, governed.pid, deadline)
+                if in_time and governed.returncode:
+                    await _drained(*files)
             if in_time and _claim(call.run) != governed.pid:
                 return await self._adopt(task, call.run, deadline)  # another shell had claimed the run
             return Ended(
@@ -197,6 +201,14 @@ class _Stranger:
             loop.remove_reader(descriptor)
             os.close(descriptor)
         return 0
+
+
+async def _drained(*files: BinaryIO) -> None:
+    """Wait, not for long, until nobody can write to `files` any more."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER):
+            for pid in output.writers(*files):
+                await _Stranger(pid).wait()
 
 
 def _claim(run: Path) -> int:

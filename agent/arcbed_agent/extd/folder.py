@@ -203,10 +203,12 @@ class Folder:
                 path.unlink(missing_ok=True)
 
     def collect_events(self) -> int:
-        """Delete the telemetry events that are there; answers how many there were."""
-        if not self.events.is_dir():
-            return 0
-        found = [path for path in self.events.iterdir() if path.suffix == ".json"]
+        """Delete the telemetry events that are there; answers how many there were.
+
+        Older handlers leave theirs in a folder beside all handlers, and fail once a thousand lie there.
+        """
+        older = self.path.parent / "events"
+        found = [*self.events.glob("*.json"), *older.glob("*.tld")]
         for path in found:
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -66,13 +66,30 @@ def captured(folder: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
 
 
 def _nameless(folder: Path) -> BinaryIO:
+    """A file to append to: handlers that open /dev/stdout anew truncate it, and would leave a hole."""
+    how = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
     try:
-        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(folder, how | os.O_TMPFILE, 0o600)
     except OSError:
         path = folder / f".output-{os.getpid()}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, how | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         path.unlink()
     return os.fdopen(descriptor, "r+b", buffering=0)
+
+
+def writers(*files: BinaryIO) -> list[int]:
+    """The processes whose standard output or error is one of `files`."""
+    sought = {(found.st_dev, found.st_ino) for found in (os.fstat(one.fileno()) for one in files)}
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _has(path, sought)]
+
+
+def _has(process: Path, sought: set[tuple[int, int]]) -> bool:
+    for number in ("1", "2"):
+        with suppress(OSError):
+            found = (process / "fd" / number).stat()
+            if (found.st_dev, found.st_ino) in sought:
+                return True
+    return False
 
 
 def read(stdout: BinaryIO, stderr: BinaryIO, redactor: Redactor) -> Output:

@@ -139,6 +139,12 @@ CALL = [
         check=lambda play: _alive(play, "child"),
     ),
     Row(
+        rule="command.output-files",
+        case="a handler that opens /dev/stdout anew leaves no hole",
+        steps=[put({"install": "echo first; echo second > /dev/stdout; echo third; exit 1\n"})],
+        check=lambda play: _tail(play, "stdoutTail", "second\nthird\n"),
+    ),
+    Row(
         rule="command.children-are-not-waited-for",
         steps=[put({"install": "sleep 100000 &\n", "enable": f"sleep 100000 & echo $! > child\n{SUCCEED}"})],
         runs=FRESH,

@@ -259,4 +259,13 @@ ROWS = [
         ],
         files={"{logs}/events/1764460800000000.json": False, "{logs}/events/half.tmp": True},
     ),
+    Row(
+        rule="events.older",
+        steps=[
+            put({"enable": f"{SUCCEED}mkdir ../events; touch ../events/1764460800000000.tld\n"}),
+            proven(files={"{extensions}/events/1764460800000000.tld": True}),
+            passes(minutes=32),
+        ],
+        files={"{extensions}/events/1764460800000000.tld": False},
+    ),
 ]

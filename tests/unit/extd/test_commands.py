@@ -11,6 +11,7 @@ import zipfile
 import pytest
 
 from arcbed import handlers
+from arcbed_agent.extd.cli import verdicts
 
 
 def extd_test(package, *words):
@@ -70,6 +71,14 @@ def test_a_broken_rule_is_named_and_the_exit_code_is_3(tmp_path, sample, rule):
     done = extd_test(handlers.build(sample, tmp_path), "--allow-host-changes")
     assert done.returncode == 3, done.stderr
     assert f"broken   {rule}: " in done.stdout
+
+
+def test_a_protected_setting_that_leaks_is_named_and_not_told(tmp_path):
+    (tmp_path / "extension.log").write_text("the password is hunter2-hunter2\n")
+    protected = {"password": "hunter2-hunter2", "keys": [{"key": "not here"}]}
+    found = verdicts.of_secrets(protected, [tmp_path])
+    assert (found.verdict, found.detail) == ("broken", "password in extension.log")
+    assert verdicts.of_secrets({}, [tmp_path]).verdict == "unknown"
 
 
 def test_what_is_no_package_is_refused(tmp_path):

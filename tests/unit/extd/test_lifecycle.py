@@ -12,6 +12,8 @@ import pytest
 from extensions import SUCCEED, refusal
 from handler_contract import appears
 
+from arcbed_agent.extd import commands
+
 FRESH = ["1.0.0 install 0 -", "1.0.0 enable 0 -"]
 
 
@@ -45,6 +47,26 @@ async def test_an_extension_that_is_not_listed_any_more_is_removed_without_a_wor
         assert len(extd.store) == 0
     assert bed.runs[-1] == "1.0.0 uninstall 0 -"
     assert len(bed.service.finals()) == 1
+
+
+@pytest.mark.rule("command.output-of-children")
+async def test_output_that_a_failing_command_prints_through_a_child_is_told(bed, monkeypatch):
+    """As the shims of Go handlers do: tee ends after the command."""
+    monkeypatch.setattr(commands, "LINGER", 60.0)
+    late = "(while kill -0 $$ 2>/dev/null; do sleep 0.01; done; sleep 0.1; echo late) &"
+    bed.service.put(bed.handler({"install": f"{late} echo early; exit 3\n"}))
+    async with bed.running() as extd:
+        await bed.pull(extd)
+    assert bed.service.finals()[0]["stdoutTail"] == "early\nlate\n"
+
+
+@pytest.mark.rule("command.output-of-children")
+async def test_a_daemon_of_a_failing_command_is_not_waited_for(bed, monkeypatch):
+    monkeypatch.setattr(commands, "LINGER", 0.01)
+    bed.service.put(bed.handler({"enable": "sleep 100000 & exit 3\n"}))
+    async with bed.running() as extd:
+        await bed.pull(extd)
+    assert bed.service.finals()[0]["exitCode"] == 3
 
 
 async def test_deletions_come_first_and_the_others_in_the_order_of_creation(bed):

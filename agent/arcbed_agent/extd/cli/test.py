@@ -33,7 +33,6 @@ from arcbed_agent.extd.cli.verdicts import BROKEN, Ran, Verdict
 from arcbed_agent.extd.daemon import Extd
 from arcbed_agent.extd.folder import Folder
 from arcbed_agent.extd.manifest import Manifest, ManifestError
-from arcbed_agent.extd.secrets import words_of
 from arcbed_agent.gcad.logs import PolicyFormatter
 from arcbed_agent.host.layout import Layout
 from arcbed_agent.logging import open_log
@@ -198,7 +197,7 @@ async def _live(
                 cycle.verdicts += verdicts.of_status(folder.status_file(sequence), final)
             promised = folder.exists() and folder.manifest.report_heartbeat
             cycle.verdicts += verdicts.of_heartbeat(folder.path, promised=promised, wall=extd.clock.wall())
-        cycle.verdicts.append(verdicts.of_secrets(words_of(protected), [folder.logs, folder.status]))
+        cycle.verdicts.append(verdicts.of_secrets(protected or {}, [folder.logs, folder.status]))
         await reach(last, "delete", sequence, "uninstalled")
     except TimeoutError:
         detail = f"not within {seconds:g} seconds"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from arcbed_agent.extd import status
+from arcbed_agent.extd.secrets import words_of
 
 KEPT: Final = "kept"
 BROKEN: Final = "broken"
@@ -102,16 +103,26 @@ def _word(path: Path) -> str:
     return ""
 
 
-def of_secrets(words: Sequence[str], folders: Iterable[Path]) -> Verdict:
-    """Whether protected settings stay out of every file that the handler has written."""
-    leaks = []
+def of_secrets(protected: Mapping[str, Any], folders: Iterable[Path]) -> Verdict:
+    """Whether protected settings stay out of every file that the handler has written.
+
+    Args:
+        protected: the settings; what leaks is told by the name of its member.
+        folders: where the handler has written.
+    """
+    words = {name: words_of(value) for name, value in protected.items()}
+    leaks = set()
     for folder in folders:
         for path in folder.rglob("*"):
             with suppress(OSError):
-                if path.is_file() and any(word.encode() in path.read_bytes() for word in words):
-                    leaks.append(path.name)
-    detail = ", ".join(sorted(set(leaks)))
-    return Verdict.of("secrets.kept", kept=not leaks if words else None, detail=detail)
+                data = path.read_bytes() if path.is_file() else b""
+                leaks |= {
+                    f"{name} in {path.name}"
+                    for name, texts in words.items()
+                    if any(text.encode() in data for text in texts)
+                }
+    kept = not leaks if any(words.values()) else None
+    return Verdict.of("secrets.kept", kept=kept, detail=", ".join(sorted(leaks)))
 
 
 def of_heartbeat(folder: Path, *, promised: bool, wall: float) -> list[Verdict]:
