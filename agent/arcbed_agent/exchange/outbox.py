@@ -24,7 +24,7 @@ class Outbox(ABC, Generic[Item]):
 
     Args:
         name: of the clock task, ``machine/daemon/report``.
-        log: where it says why reports wait.
+        log: of this loop.
     """
 
     def __init__(self, name: str, contact: Contact, log: logging.LoggerAdapter[logging.Logger]) -> None:

@@ -22,7 +22,7 @@ class Pulls(ABC):
 
     Args:
         name: of the clock task, ``machine/daemon/pull``.
-        log: where bugs go.
+        log: of this loop.
 
     Attributes:
         retried: HTTP statuses that a try a little later may not meet any more, besides 408, 429 and 5xx.
@@ -34,7 +34,7 @@ class Pulls(ABC):
         self._contact = contact
         self._task = contact.clock.task(name)
         self._times = Timetable(contact.clock, self._period)
-        self._bugs = log
+        self._log = log
         self._gone = 0
 
     @property
@@ -99,7 +99,7 @@ class Pulls(ABC):
         except (CloudError, UnreachableError, AgentError) as error:
             wait = self._after_failure(error)
         except Exception as error:  # noqa: BLE001 - a bug or a full disk must not end the loop
-            self._bugs.exception("Pull failed")
+            self._log.exception("Pull failed")
             wait = self._after_failure(error)
         else:
             self._contact.reached()

@@ -22,6 +22,7 @@ from arcbed_agent.cloud.gas import GasDirectory
 from arcbed_agent.cloud.transport import Transport, new_guid
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
+from arcbed_agent.exchange import Contact
 from arcbed_agent.extd import outcome, rooms, settings, status
 from arcbed_agent.extd.accounts import Accounts
 from arcbed_agent.extd.commands import Commands
@@ -42,7 +43,6 @@ from arcbed_agent.files import make_folder
 from arcbed_agent.gcad.local import Himds, LocalIdentity
 from arcbed_agent.gcad.logs import by
 from arcbed_agent.governor import Governor, Limits, announce, choose, retract, wishes
-from arcbed_agent.himds.backoff import Circuits
 from arcbed_agent.himds.client import HimdsClient
 from arcbed_agent.himds.ipc import IpcServer, Method, Report
 from arcbed_agent.himds.uplink import Uplink
@@ -111,12 +111,9 @@ class Extd:
         self.secrets = Secrets(layout, self.vault, self.redactor)
         self.service = ExtensionService(self.uplink, self.identity, GasDirectory(clock))
         shared: dict[str, Any] = {
-            "clock": clock,
-            "chance": chance,
+            "contact": Contact(clock, chance, self.service, self.active),
             "store": self.store,
             "service": self.service,
-            "circuits": Circuits(),
-            "active": self.active,
             "log": self.log,
         }
         self.pulls = Pulls(

@@ -43,7 +43,7 @@ class Pulls(exchange.Pulls):
         self._store = store
         self._service = service
         self._changed = changed
-        self._log = log
+        self._dispatcher = logging.LoggerAdapter(log, by(DISPATCHER))
         self._pace = PERIOD
 
     async def _pull(self) -> None:
@@ -56,18 +56,16 @@ class Pulls(exchange.Pulls):
         gap = sync.gap(asked)
         after = self._service.config.number("gcad.reapplyAfterSeconds") or sync.reapply_after_seconds
         back = gap is not None and gap >= timedelta(seconds=after)
-        self._log.info("Getting assignments from the service", extra=by(PULL))
+        self._log.info("Getting assignments from the service")
         pull = await self._service.pull("" if back else sync.etag)
         self._pace = pull.next_seconds if pull.next_seconds and pull.next_seconds > 0 else PERIOD
         again = back and self._service.config.text("gcad.reapply") == "pending"
         changes = self._take(pull, reapply=again)
         self._store.keep_sync(self._synced(pull, asked))
-        self._log.info(
-            "Assignments were received, return code %d", 200 if pull.document else 304, extra=by(PULL)
-        )
+        self._log.info("Assignments were received, return code %d", 200 if pull.document else 304)
         if back and gap is not None:
             text = "Machine is back after %d seconds, assignments are applied again"
-            self._log.info(text, int(gap.total_seconds()), extra=by(DISPATCHER))
+            self._dispatcher.info(text, int(gap.total_seconds()))
         return changes
 
     def _take(self, pull: Pull, *, reapply: bool) -> Changes:
@@ -76,12 +74,12 @@ class Pulls(exchange.Pulls):
             return Changes()
         changes = desired.apply(self._store, pull.document, reapply=reapply)
         for name in changes.gone:
-            self._log.info("Assignment '%s' was removed", name, extra=by(DISPATCHER))
+            self._dispatcher.info("Assignment '%s' was removed", name)
         for name in changes.refused:
-            self._log.error("Assignment '%s' cannot be used", name, extra=by(DISPATCHER))
+            self._dispatcher.error("Assignment '%s' cannot be used", name)
         for name in pull.document.get("dropped") or []:
             text = "Assignment '%s' is not reassigned: the machine was away for too long"
-            self._log.warning(text, name, extra=by(DISPATCHER))
+            self._dispatcher.warning(text, name)
         return changes
 
     def _synced(self, pull: Pull, asked: datetime) -> Sync:
@@ -103,10 +101,8 @@ class Pulls(exchange.Pulls):
             and error.status == 404
             and error.code == "AgentServiceEndpointNotFound"
         ):
-            self._log.error("Failed to get regional end_point info. Status Code '404'", extra=by(PULL))
-        self._log.error(
-            "Failed to update assignments: %s. Next try in %d seconds", error, int(wait), extra=by(PULL)
-        )
+            self._log.error("Failed to get regional end_point info. Status Code '404'")
+        self._log.error("Failed to update assignments: %s. Next try in %d seconds", error, int(wait))
 
     def _period(self) -> float:
         return float(self._service.config.number("gcad.pullSeconds") or self._pace)

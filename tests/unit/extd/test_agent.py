@@ -39,3 +39,22 @@ async def test_the_same_goal_again_runs_nothing(bed):
         await bed.pull(extd)
     assert bed.runs == ["1.0.0 install 0 -", "1.0.0 enable 0 -"]
     assert len(bed.service.finals()) == 1
+
+
+async def test_news_that_comes_during_a_pull_leads_to_another(bed):
+    answer = bed.service.pull
+    async with bed.running() as extd:
+        await bed.pull(extd)
+
+        def overtaken(request):
+            found = answer(request)
+            bed.service.pull = answer
+            bed.service.put(bed.handler())
+            extd.poke()
+            return found
+
+        bed.service.pull = overtaken
+        before = len(bed.service.asked("GET", "/extensions"))
+        await bed.pull(extd)
+        assert len(bed.service.asked("GET", "/extensions")) - before == 2
+    assert bed.runs == ["1.0.0 install 0 -", "1.0.0 enable 0 -"]
