@@ -8,26 +8,29 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
 
 from arcbed_cloud.admin.health import failure
 from arcbed_cloud.plane import Plane
 from arcbed_cloud.services.blob import Blob, BlobNameError, BlobStore
-from arcbed_cloud.services.blob.links import signed_url_of
+from arcbed_cloud.services.blob.links import PERMISSIONS, READ, place_of, signed_url_of
 from arcbed_cloud.services.blob.store import OCTETS
 
 #: Bytes; what an agent of this product accepts at most.
 LARGEST = 2 * 1024 * 1024 * 1024
 HOUR = 3_600
+Permissions = Annotated[str, Query(pattern=f"^[{PERMISSIONS}]+$")]
 Hours = Annotated[float, Query(gt=0, le=24 * 365 * 10)]
 
 
 def blob_routes(router: APIRouter, store: BlobStore, plane: Plane) -> None:
-    """``/blobs``: list, upload by PUT with the file as the body, sign, delete; another key for an account."""
+    """``/blobs``: list, upload by PUT with the file as the body, read, sign, delete; another key."""
     folder = plane.settings.state
 
-    def shown(blob: Blob, hours: float) -> dict[str, Any]:
+    def shown(blob: Blob, hours: float, permissions: str = READ) -> dict[str, Any]:
         expiry = plane.clock.wall() + hours * HOUR
-        return described(blob) | {"url": signed_url_of(store, blob, folder, expiry=expiry)}
+        url = signed_url_of(store, blob, folder, expiry=expiry, permissions=permissions)
+        return described(blob) | {"url": url}
 
     @router.get("/blobs")
     async def listed() -> Response:
@@ -60,12 +63,24 @@ def blob_routes(router: APIRouter, store: BlobStore, plane: Plane) -> None:
                 return _json(failure("InvalidBlobName", str(error)), 400)
         return _json(shown(blob, hours), 201)
 
-    @router.post("/blobs/{account}/{container}/{name:path}")
-    async def sign(account: str, container: str, name: str, hours: Hours = 24) -> Response:
+    @router.get("/blobs/{account}/{container}/{name:path}")
+    async def content(account: str, container: str, name: str) -> Response:
         blob = store.get(account, container, name)
         if blob is None:
             return _json(failure("NotFound", f"There is no blob {account}/{container}/{name}."), 404)
-        return _json(shown(blob, hours))
+        return FileResponse(store.file(blob), media_type=blob.content_type)
+
+    @router.post("/blobs/{account}/{container}/{name:path}")
+    async def sign(
+        account: str, container: str, name: str, hours: Hours = 24, permissions: Permissions = READ
+    ) -> Response:
+        try:
+            blob = await run_in_threadpool(place_of, store, account, container, name, permissions)
+        except BlobNameError as error:
+            return _json(failure("InvalidBlobName", str(error)), 400)
+        if blob is None:
+            return _json(failure("NotFound", f"There is no blob {account}/{container}/{name}."), 404)
+        return _json(shown(blob, hours, permissions))
 
     @router.delete("/blobs/{account}/{container}/{name:path}")
     async def delete(account: str, container: str, name: str) -> Response:

@@ -53,13 +53,33 @@ def put(
 
 
 @app.command()
-def sign(blob: Named, state: State = None, hours: Hours = 24.0, as_json: AsJson = False) -> None:
-    """Print an address with a fresh signature."""
+def sign(
+    blob: Named,
+    state: State = None,
+    hours: Hours = 24.0,
+    permissions: Annotated[
+        str, typer.Option(help="Of the signature: r(ead), a(ppend), c(reate), w(rite), d(elete).")
+    ] = "r",
+    as_json: AsJson = False,
+) -> None:
+    """Print an address with a fresh signature.
+
+    With the permission to create or write, the blob need not be there: `--permissions racw` is what a run
+    command wants of its `outputBlobUri`.
+    """
+    from arcbed_cloud.services.blob import BlobNameError
+    from arcbed_cloud.services.blob.links import PERMISSIONS, place_of
+
+    if not permissions or set(permissions) - set(PERMISSIONS):
+        fail(f"'{permissions}' is not made of the letters {PERMISSIONS}.")
     store, folder = _opened(state)
-    found = store.get(*_parts(blob))
+    try:
+        found = place_of(store, *_parts(blob), permissions)
+    except BlobNameError as error:
+        fail(str(error))
     if found is None:
         fail(f"There is no blob {blob}.")
-    _show(store, found, folder, hours, as_json=as_json)
+    _show(store, found, folder, hours, permissions=permissions, as_json=as_json)
 
 
 @app.command("list")
@@ -97,7 +117,9 @@ def _parts(blob: str) -> tuple[str, str, str]:
     return account, container, name
 
 
-def _show(store: BlobStore, blob: Blob, folder: Path, hours: float, *, as_json: bool) -> None:
+def _show(
+    store: BlobStore, blob: Blob, folder: Path, hours: float, *, permissions: str = "r", as_json: bool
+) -> None:
     import json
 
     from arcbed_cloud.clock import Keeper
@@ -105,8 +127,8 @@ def _show(store: BlobStore, blob: Blob, folder: Path, hours: float, *, as_json: 
 
     expiry = Keeper().wall() + hours * 3_600
     found: dict[str, Any] = {
-        "contentUri": signed_url_of(store, blob, folder, expiry=expiry),
-        "contentHash": blob.sha256.upper(),
+        "contentUri": signed_url_of(store, blob, folder, expiry=expiry, permissions=permissions),
+        **({"contentHash": blob.sha256.upper()} if blob.sha256 else {}),
     }
     if as_json:
         print(json.dumps({"apiVersion": 1, **found}, indent=2))

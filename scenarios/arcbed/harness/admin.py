@@ -48,6 +48,26 @@ class Admin:
         Raises:
             BedError: it was refused, or nobody answers.
         """
+        answer = await self._answer(method, path, body, content=content, limit=limit)
+        return answer.json() if answer.content else None
+
+    async def read(self, path: str) -> bytes:
+        """What is at `path`, such as the content of a blob.
+
+        Raises:
+            BedError: it was refused, or nobody answers.
+        """
+        return (await self._answer("GET", path)).content
+
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content: bytes | None = None,
+        limit: float | None = 30.0,
+    ) -> httpx.Response:
         try:
             token = (self._state / "admin.token").read_text().strip()
             headers = {"Authorization": f"Bearer {token}"}
@@ -65,7 +85,7 @@ class Admin:
             raise BedError(f"the control plane on {self._state} does not answer: {error}") from error
         if answer.is_error:
             raise BedError(f"the admin API answered {answer.status_code} to {method} {path}: {answer.text}")
-        return answer.json() if answer.content else None
+        return answer
 
     async def ready(self) -> bool:
         """Whether the control plane says that it is ready; False where nobody answers."""

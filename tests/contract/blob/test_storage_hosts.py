@@ -223,7 +223,8 @@ async def test_what_is_not_there_is_not_found(storage):
 @pytest.mark.parametrize(
     ("method", "path", "query"),
     [
-        ("PUT", "/packages/x.zip", ""),
+        ("PUT", "/packages/x.zip", "comp=block"),
+        ("PUT", "/packages", "restype=container"),
         ("GET", "/packages", "restype=container&comp=list"),
         ("DELETE", "/packages/x", ""),
     ],

@@ -82,6 +82,73 @@ def not_public() -> BlobError:
     )
 
 
+def missing_header(name: str) -> BlobError:
+    """400."""
+    return BlobError(
+        400,
+        "MissingRequiredHeader",
+        "An HTTP header that's mandatory for this request is not specified.",
+        headers={"x-ms-error-header": name},
+    )
+
+
+def invalid_header(name: str) -> BlobError:
+    """400."""
+    return BlobError(
+        400,
+        "InvalidHeaderValue",
+        "The value for one of the HTTP headers is not in the correct format.",
+        headers={"x-ms-error-header": name},
+    )
+
+
+def already_exists() -> BlobError:
+    """409 for ``If-None-Match: *``."""
+    return BlobError(409, "BlobAlreadyExists", "The specified blob already exists.")
+
+
+def wrong_blob_type() -> BlobError:
+    """409: a block for a blob that is no append blob."""
+    return BlobError(409, "InvalidBlobType", "The blob type is invalid for this operation.")
+
+
+def append_position_not_met() -> BlobError:
+    """412 for ``x-ms-blob-condition-appendpos``."""
+    return BlobError(
+        412, "AppendPositionConditionNotMet", "The append position condition specified was not met."
+    )
+
+
+def longest_not_met() -> BlobError:
+    """412 for ``x-ms-blob-condition-maxsize``."""
+    return BlobError(412, "MaxBlobSizeConditionNotMet", "The max blob size condition specified was not met.")
+
+
+def too_large() -> BlobError:
+    """413."""
+    return BlobError(
+        413, "RequestBodyTooLarge", "The request body is too large and exceeds the maximum permissible limit."
+    )
+
+
+def too_many_blocks() -> BlobError:
+    """409: an append blob has 50,000 blocks at most."""
+    return BlobError(
+        409,
+        "BlockCountExceedsLimit",
+        "The committed block count cannot exceed the maximum limit of 50,000 blocks.",
+    )
+
+
+def md5_mismatch() -> BlobError:
+    """400 for ``Content-MD5``."""
+    return BlobError(
+        400,
+        "Md5Mismatch",
+        "The MD5 value specified in the request did not match with the MD5 value calculated by the server.",
+    )
+
+
 def container_not_found() -> BlobError:
     """404."""
     return BlobError(404, "ContainerNotFound", "The specified container does not exist.")

@@ -8,7 +8,10 @@ from urllib.parse import quote, urlsplit
 from arcbed_cloud import hosts
 from arcbed_cloud.folder import Running
 from arcbed_cloud.services.blob import sas
-from arcbed_cloud.services.blob.store import Blob, BlobStore
+from arcbed_cloud.services.blob.store import OCTETS, Blob, BlobStore, check_names
+
+#: Letters of ``sp``: reading, and what brings a blob into being; all of them in Azure's order.
+READ, WRITING, PERMISSIONS = "r", frozenset("cw"), "racwd"
 
 
 def url_of(blob: Blob, folder: Path) -> str:
@@ -31,10 +34,27 @@ def url_of(blob: Blob, folder: Path) -> str:
     return f"https://{blob.account}.blob.core.windows.net{port}/{blob.container}/{name}"
 
 
-def signed_url_of(store: BlobStore, blob: Blob, folder: Path, *, expiry: float) -> str:
+def signed_url_of(
+    store: BlobStore, blob: Blob, folder: Path, *, expiry: float, permissions: str = READ
+) -> str:
     """The address with a signature that is good until `expiry` (real epoch seconds), if one is needed."""
     url = url_of(blob, folder)
     key = store.key(blob.account)
-    if blob.public or key is None:
+    if key is None or (blob.public and permissions == READ):
         return url
-    return f"{url}?{sas.signed(key, blob.account, blob.container, blob.name, expiry=expiry)}"
+    query = sas.signed(key, blob.account, blob.container, blob.name, expiry=expiry, permissions=permissions)
+    return f"{url}?{query}"
+
+
+def place_of(store: BlobStore, account: str, container: str, name: str, permissions: str) -> Blob | None:
+    """The blob to sign for; one that is going to be written need not be there, nor its account.
+
+    Raises:
+        BlobNameError: a name that Azure would not allow.
+    """
+    found = store.get(account, container, name)
+    if found is None and set(permissions) & WRITING:
+        check_names(account, container, name)
+        store.open_account(account)
+        return Blob(account, container, name, 0, "", "", OCTETS, 0)
+    return found

@@ -1,4 +1,4 @@
-"""The storage hosts: Get Blob and Get Blob Properties. Everything else that Azure has there is 501.
+"""The storage hosts: Get Blob, Get Blob Properties, Put Blob, Append Block. All else of Azure's is 501.
 
 ``https://{account}.blob.core.windows.net/{container}/{name}``, or where there is no DNS
 ``/blob/{account}/{container}/{name}``.
@@ -26,6 +26,7 @@ from arcbed_cloud.services.blob.errors import (
 )
 from arcbed_cloud.services.blob.serving import answer
 from arcbed_cloud.services.blob.store import Blob, BlobStore
+from arcbed_cloud.services.blob.writing import Place, append_block, put_blob
 
 SERVER = "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0"
 
@@ -52,7 +53,7 @@ class StorageHosts:
         """One request."""
         request_id = self._plane.ids.guid()
         try:
-            response = self._read(request)
+            response = await self._write(request) if request.method == "PUT" else self._read(request)
         except BlobError as error:
             time = (
                 f"{datetime.fromtimestamp(self._plane.clock.wall(), UTC).isoformat(timespec='microseconds')}"
@@ -75,24 +76,37 @@ class StorageHosts:
         if not name:
             raise resource_not_found()
         blob = self._store.get(account, container, name)
-        extra = self._admit(
-            request,
-            query,
-            blob,
-            sas.Asked(
-                account=account,
-                container=container,
-                name=name,
-                now=self._plane.clock.wall(),
-                secure=request.url.scheme == "https",
-                client=request.client.host if request.client else "",
-            ),
-        )
+        extra = self._admit(request, query, blob, self._asked(request))
         if blob is None:
             known = self._store.index().has_container(account, container)
             raise blob_not_found() if known else container_not_found()
         head = request.method == "HEAD"
         return answer(blob, self._store.file(blob), request.headers, head=head, extra=extra)
+
+    async def _write(self, request: Request) -> Response:
+        account, container, name = _named(request)
+        query = dict(request.query_params)
+        if query.get("comp", "appendblock") != "appendblock" or "restype" in query:
+            raise not_implemented(f"PUT with comp={query.get('comp')}")
+        if not name:
+            raise resource_not_found()
+        place = Place(account, container, name, self._store.get(account, container, name))
+        if "sig" not in query:
+            raise not_authenticated("Only shared access signatures are understood here.")
+        work, needs = (append_block, "aw") if "comp" in query else (put_blob, place.permissions)
+        sas.check(query, self._store.key(account), self._asked(request), needs)
+        return await work(self._store, place, request, self._plane.clock.wall())
+
+    def _asked(self, request: Request) -> sas.Asked:
+        account, container, name = _named(request)
+        return sas.Asked(
+            account=account,
+            container=container,
+            name=name,
+            now=self._plane.clock.wall(),
+            secure=request.url.scheme == "https",
+            client=request.client.host if request.client else "",
+        )
 
     def _admit(
         self, request: Request, query: dict[str, str], blob: Blob | None, asked: sas.Asked

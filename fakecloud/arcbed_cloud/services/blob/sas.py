@@ -38,7 +38,7 @@ OVERRIDES = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request wants to read, and how it came: `now` is real epoch seconds."""
+    """What a request wants to read or write, and how it came: `now` is real epoch seconds."""
 
     account: str
     container: str
@@ -87,8 +87,14 @@ def decoded(key: str) -> bytes:
     return base64.b64decode(key.strip(), validate=True)
 
 
-def check(query: Mapping[str, str], key: bytes | None, asked: Asked) -> dict[str, str]:
+def check(query: Mapping[str, str], key: bytes | None, asked: Asked, needs: str = "r") -> dict[str, str]:
     """Check the signature in a query; the headers that it wants in the answer.
+
+    Args:
+        query: of the request.
+        key: of the account; None: there is no such account.
+        asked: the request.
+        needs: letters of permissions of which one is enough.
 
     Raises:
         BlobError: 403 with the code of what does not hold.
@@ -105,7 +111,7 @@ def check(query: Mapping[str, str], key: bytes | None, asked: Asked) -> dict[str
     if key is None or not hmac.compare_digest(_signature(key, text).encode(), given):
         raise not_authenticated(f"Signature did not match. String to sign used was {text}")
     _check_times(query, asked.now)
-    if "r" not in query.get("sp", ""):
+    if not set(needs) & set(query.get("sp", "")):
         raise no_permission()
     if query.get("spr") == "https" and not asked.secure:
         raise wrong_protocol()

@@ -14,7 +14,7 @@ from pathlib import Path
 from starlette.responses import Response, StreamingResponse
 
 from arcbed_cloud.services.blob.errors import BlobError, condition_not_met, invalid_range
-from arcbed_cloud.services.blob.store import Blob
+from arcbed_cloud.services.blob.store import APPEND, Blob
 
 _RANGE = re.compile(r"bytes=(\d{1,15})-(\d{0,15})", re.ASCII)
 _PIECE = 256 * 1024
@@ -36,9 +36,9 @@ def answer(
         BlobError: 412 ConditionNotMet, 416 InvalidRange.
     """
     if not _changed(blob, headers):
-        return Response(status_code=304, headers={**_described(blob), **extra})
+        return Response(status_code=304, headers={**described(blob), **extra})
     part = _range(blob, headers)
-    shown = {**_described(blob), **extra}
+    shown = {**described(blob), **extra}
     if part is None:
         shown |= {"Content-Length": str(blob.size), "Content-MD5": blob.md5}
         begin, length, status = 0, blob.size, 200
@@ -55,19 +55,23 @@ def answer(
     return StreamingResponse(_pieces(file, begin, length), status, shown)
 
 
-def _described(blob: Blob) -> dict[str, str]:
+def described(blob: Blob) -> dict[str, str]:
+    """The headers of every answer about a blob."""
     modified = format_datetime(datetime.fromtimestamp(blob.modified, UTC), usegmt=True)
-    return {
+    found = {
         "Content-Type": blob.content_type,
         "Accept-Ranges": "bytes",
         "ETag": blob.etag,
         "Last-Modified": modified,
-        "x-ms-blob-type": "BlockBlob",
+        "x-ms-blob-type": blob.kind,
         "x-ms-creation-time": modified,
         "x-ms-lease-status": "unlocked",
         "x-ms-lease-state": "available",
         "x-ms-server-encrypted": "true",
     }
+    if blob.kind == APPEND:
+        found["x-ms-blob-committed-block-count"] = str(blob.blocks)
+    return found
 
 
 def _changed(blob: Blob, headers: Mapping[str, str]) -> bool:
@@ -120,7 +124,7 @@ def _same(blob: Blob, version: str | None) -> bool:
     """``If-Range``: a part makes sense only of the version that the client has the rest of."""
     if version is None or version.startswith(('"', "W/")):
         return version is None or version == blob.etag
-    return version == _described(blob)["Last-Modified"]
+    return version == described(blob)["Last-Modified"]
 
 
 def _pieces(file: Path, begin: int, length: int) -> Iterator[bytes]:

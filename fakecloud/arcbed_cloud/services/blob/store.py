@@ -14,7 +14,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,8 @@ _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*|\$root|\$web")
 MAX_NAME = 1_024
 _CHUNK = 1024 * 1024
 OCTETS = "application/octet-stream"
+#: Kinds of blobs, as ``x-ms-blob-type`` has them.
+BLOCK, APPEND = "BlockBlob", "AppendBlob"
 
 
 class BlobNameError(ValueError):
@@ -42,7 +44,7 @@ class BlobIndexError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One block blob.
+    """One blob.
 
     Args:
         account: of the host name.
@@ -54,6 +56,8 @@ class Blob:
         content_type: as it is served.
         modified: real epoch seconds.
         public: may be read without a signature.
+        kind: ``BlockBlob`` or ``AppendBlob``.
+        blocks: that an append blob has got.
     """
 
     account: str
@@ -65,6 +69,8 @@ class Blob:
     content_type: str
     modified: int
     public: bool = False
+    kind: str = BLOCK
+    blocks: int = 0
 
     @property
     def key(self) -> str:
@@ -128,6 +134,15 @@ class BlobStore:
         key = self.index().accounts.get(account)
         return base64.b64decode(key) if key is not None else None
 
+    def open_account(self, account: str) -> None:
+        """Make sure that an account has a key."""
+        if self.key(account) is None:
+            with self._alone():
+                index = self.index()
+                accounts = {**index.accounts}
+                accounts.setdefault(account, _new_key())
+                self._write(Index(accounts, index.blobs))
+
     def regenerate_key(self, account: str) -> bool:
         """Give an account another key: what was signed with the old one is refused; False without account."""
         with self._alone():
@@ -151,6 +166,7 @@ class BlobStore:
         modified: float,
         content_type: str = OCTETS,
         public: bool = False,
+        kind: str = BLOCK,
     ) -> Blob:
         """Store a blob; one of the same name is replaced. On disk when this returns.
 
@@ -162,13 +178,14 @@ class BlobStore:
             modified: real epoch seconds.
             content_type: as it will be served.
             public: readable without a signature.
+            kind: block blob or append blob.
 
         Raises:
             BlobNameError: a name that Azure would not allow.
             OSError: the folder cannot be written.
         """
         check_names(account, container, name)
-        blob = Blob(account, container, name, 0, "", "", content_type, int(modified), public)
+        blob = Blob(account, container, name, 0, "", "", content_type, int(modified), public, kind)
         with self._alone():
             blob = self._save(blob, source)
             index = self.index()
@@ -176,6 +193,31 @@ class BlobStore:
             accounts.setdefault(account, _new_key())
             self._write(Index(accounts, {**index.blobs, blob.key: blob}))
         return blob
+
+    def append(
+        self, blob: Blob, source: BinaryIO, *, modified: float, check: Callable[[Blob], None]
+    ) -> tuple[Blob, Blob]:
+        """Add a block to an append blob; the blob before and after. On disk when this returns.
+
+        Args:
+            blob: which.
+            source: read to its end.
+            modified: real epoch seconds.
+            check: raises if the blob, as it is now, must not become longer; nobody else writes meanwhile.
+
+        Raises:
+            OSError: the folder cannot be written.
+            KeyError: it has been deleted.
+        """
+        with self._alone():
+            index = self.index()
+            before = index.blobs[blob.key]
+            check(before)
+            with self.file(before).open("rb") as content:
+                draft = replace(before, modified=int(modified), blocks=before.blocks + 1)
+                after = self._save(draft, content, source)
+            self._write(Index(index.accounts, {**index.blobs, after.key: after}))
+        return before, after
 
     def delete(self, account: str, container: str, name: str) -> bool:
         """Delete a blob; False if there is none."""
@@ -187,13 +229,13 @@ class BlobStore:
             self._write(Index(index.accounts, blobs))
         return True
 
-    def _save(self, blob: Blob, source: BinaryIO) -> Blob:
-        """Write the content under its digest."""
+    def _save(self, blob: Blob, *sources: BinaryIO) -> Blob:
+        """Write the content, one source after the other, under its digest."""
         draft = self.folder / "content" / f".{os.getpid()}.new"
         sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         try:
             with draft.open("wb") as stream:
-                while chunk := source.read(_CHUNK):
+                for chunk in _chunks(sources):
                     size += len(chunk)
                     sha256.update(chunk)
                     md5.update(chunk)
@@ -233,6 +275,12 @@ class BlobStore:
 
 def _new_key() -> str:
     return base64.b64encode(secrets.token_bytes(64)).decode()
+
+
+def _chunks(sources: Iterable[BinaryIO]) -> Iterator[bytes]:
+    for source in sources:
+        while chunk := source.read(_CHUNK):
+            yield chunk
 
 
 def check_names(account: str, container: str, name: str) -> None:
