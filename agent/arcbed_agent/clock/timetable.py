@@ -33,9 +33,18 @@ class Timetable:
         self.next: datetime | None = None
 
     def begin(self, vm_id: str) -> None:
-        """Start; the first time is spread over the period by the machine's vmId, for one always the same."""
+        """Start; the first time is spread over the period by the machine's vmId."""
+        self.begin_in(self.first(vm_id))
+
+    def begin_in(self, seconds: float) -> None:
+        """Start, `seconds` from now."""
+        self._said = True
+        self._schedule(seconds)
+
+    def first(self, vm_id: str) -> float:
+        """Seconds from the beginning to the first time: the same for a vmId, spread for many."""
         number = int.from_bytes(hashlib.sha256(vm_id.encode()).digest()[:8], "big")
-        self._say(number % max(1, int(self._period() * 1_000)) / 1_000)
+        return number % max(1, int(self._period() * 1_000)) / 1_000
 
     def end(self) -> None:
         """Never again, until it begins anew."""
@@ -46,7 +55,8 @@ class Timetable:
     def now(self) -> None:
         """There is news; nothing happens before the beginning."""
         if self.next is not None:
-            self._say(0.0)
+            self._said = True
+            self._schedule(0.0)
 
     def repace(self) -> None:
         """The period has changed; a shorter one holds at once."""
@@ -66,10 +76,6 @@ class Timetable:
         """The work is done: again in `seconds`, unless something else was said while it was."""
         if not self._said:
             self._schedule(seconds)
-
-    def _say(self, seconds: float) -> None:
-        self._said = True
-        self._schedule(seconds)
 
     def _schedule(self, seconds: float) -> None:
         self.next = self._clock.now() + timedelta(seconds=seconds)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import random
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from arcbed_agent.clock import Clock
+from arcbed_agent.clock.timetable import Timetable, spread
 from arcbed_agent.cloud.transport import CloudError, UnreachableError
 from arcbed_agent.config import AgentConfig
 from arcbed_agent.errors import AgentError
@@ -71,9 +71,13 @@ class Pulse:
         self._circuits = Circuits()
         self._gone = 0
         self._pace = PERIOD
-        self._wake = asyncio.Event()
+        self._times = Timetable(clock, self._period)
         self._config = AgentConfig()
-        self.next: datetime | None = None
+
+    @property
+    def next(self) -> datetime | None:
+        """When the next heartbeat is due; None while the machine is not connected."""
+        return self._times.next
 
     def begin(self, config: AgentConfig, *, beaten: bool = False) -> None:
         """The machine is connected as `config`; the first tick is spread over the period by its vmId.
@@ -87,58 +91,52 @@ class Pulse:
         self._circuits.succeeded()
         if beaten:
             self._follow(self._heartbeat.answered)
-        wait = self._period() * self._spread() if beaten else self.first_tick(config.vm_id)
-        self._schedule(wait)
+            self._times.begin_in(self._spread_period())
+        else:
+            self._times.begin(config.vm_id)
 
     def end(self) -> None:
         """The machine is not connected any more."""
         self._config = AgentConfig()
-        self.next = None
-        self._wake.set()
+        self._times.end()
 
     def now(self) -> None:
         """The service wants a heartbeat."""
-        if self.next is not None:
-            self._schedule(0.0)
+        self._times.now()
 
     def repace(self) -> None:
         """The local configuration has changed; a shorter period holds at once."""
-        if self.next is not None:
-            latest = self._clock.now() + timedelta(seconds=self._period())
-            self.next = min(self.next, latest)
-            self._wake.set()
+        self._times.repace()
 
     def first_tick(self, vm_id: str) -> float:
         """Seconds after the start: the same for a vmId, spread over the period for many."""
-        number = int.from_bytes(hashlib.sha256(vm_id.encode()).digest()[:8], "big")
-        return number % max(1, int(self._period() * 1_000)) / 1_000
+        return self._times.first(vm_id)
 
     async def run(self) -> None:
         """Beat until cancelled."""
         async with self._task as task:
             while True:
-                self._wake.clear()
-                if not await task.sleep_until(self.next, self._wake):
+                if await self._times.due(task):
                     await self._cycle()
 
     async def _cycle(self) -> None:
         config = self._config
         if not config.connected:
-            self.next = None
+            self._times.end()
             return
         if self._busy.locked():
-            self._schedule(self._period() * self._spread())
+            self._times.after(self._spread_period())
             return
         async with self._busy:
             before = dict(self._state.value.generations)
             try:
                 answer = await self._heartbeat.send(config)
             except (CloudError, UnreachableError, AgentError) as error:
-                self._schedule(self._after_failure(error))
+                self._times.after(self._after_failure(error))
                 return
             except Exception as error:  # noqa: BLE001 - a bug or a broken disk must not end the loop
                 self._log.exception("Heartbeat failed")
-                self._schedule(self._after_failure(error))
+                self._times.after(self._after_failure(error))
                 return
             self._after_success(answer)
             for kind, word in (("assignments", "pull"), ("extensions", "pull extensions")):
@@ -153,7 +151,7 @@ class Pulse:
         self._circuits.succeeded()
         self._gone = 0
         self._follow(answer)
-        self._schedule(self._period() * self._spread())
+        self._times.after(self._spread_period())
         self._log.debug("Heartbeat was accepted", extra=fields(Next=self.next))
 
     def _follow(self, answer: dict[str, Any]) -> None:
@@ -173,7 +171,7 @@ class Pulse:
         return wait
 
     def _wait(self, error: Exception) -> tuple[float, str]:
-        period = self._period() * self._spread()
+        period = self._spread_period()
         if machine_is_gone(error):
             return self._long_wait(), (
                 "the machine's resource is gone from Azure, run 'azcmagent disconnect --force-local-only'"
@@ -201,10 +199,6 @@ class Pulse:
     def _period(self) -> float:
         return float(self._uplink.config.number("himds.heartbeatSeconds") or self._pace)
 
-    def _spread(self) -> float:
+    def _spread_period(self) -> float:
         jitter = self._uplink.config.number("himds.jitterPercent") / 100
-        return 1.0 + jitter * (2.0 * self._chance.random() - 1.0)
-
-    def _schedule(self, seconds: float) -> None:
-        self.next = self._clock.now() + timedelta(seconds=seconds)
-        self._wake.set()
+        return spread(self._period(), jitter, self._chance)

@@ -56,6 +56,22 @@ async def test_a_shorter_period_holds_at_once_after_reload(bed):
     assert len(bed.azure.heartbeats) == 2
 
 
+async def test_a_heartbeat_that_is_wanted_during_a_heartbeat_follows_it(bed):
+    answer = bed.azure.heartbeat
+    async with bed.running() as himds:
+        await connected(bed, himds)
+
+        def wanted_meanwhile(request):
+            bed.azure.heartbeat = answer
+            himds.pulse.now()
+            return answer(request)
+
+        bed.azure.heartbeat = wanted_meanwhile
+        himds.pulse.now()
+        await bed.clock.advance(seconds=1)
+        assert len(bed.azure.heartbeats) == 3
+
+
 async def test_after_a_restart_the_first_tick_is_spread_by_vm_id(bed):
     async with bed.running() as himds:
         status = await connected(bed, himds)
