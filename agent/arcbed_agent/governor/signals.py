@@ -29,6 +29,8 @@ PERIOD = 0.1
 LONGEST = 0.5
 #: A tree that uses nothing is looked at ever less often, at last so often.
 IDLE = 0.05
+#: The same after `RESTING` seconds. What it then overspends when it wakes up is paid back like all else.
+REST, RESTING = 0.25, 30.0
 #: A tree without a limit is looked at so often, for its account.
 UNLIMITED = 1.0
 #: The controller takes at most this part of a core; with very many processes the period grows instead.
@@ -53,7 +55,7 @@ class Tree:
         self._standing = False
         self._pause = LEAST_SLICE
         self._meek: set[Key] = set()
-        self._looked = self._spent = 0.0
+        self._looked = self._spent = self._busy = 0.0
         self._throttled = 0.0
         self._periods = self._throttled_periods = 0
         self._running = 0.0
@@ -67,7 +69,7 @@ class Tree:
 
     def make(self) -> None:
         """Begin to look after it."""
-        self._looked = self._duty.now()
+        self._looked = self._busy = self._duty.now()
         self._duty.add(self)
 
     def hold(self, cores: float | None) -> None:
@@ -97,7 +99,7 @@ class Tree:
         if not self.holds(pid):
             raise GovernorError(f"process {pid} may not be signalled")
         with self._duty.lock:  # it is about to begin, perhaps with a fork bomb: look soon
-            self._pause, self.due = LEAST_SLICE, 0.0
+            self._pause, self._busy, self.due = LEAST_SLICE, self._duty.now(), 0.0
         self._duty.wake()
 
     def take_back(self, pid: int) -> None:
@@ -173,7 +175,9 @@ class Tree:
         if idle and self._stopped:  # those that may run wait for others that may not
             self._let_some_run()
         at_once = max(1, min(len(members), CORES))
-        self._pause = min(IDLE, 2 * self._pause) if idle else LEAST_SLICE
+        self._busy = self._busy if idle else now
+        longest = REST if now - self._busy >= RESTING else IDLE
+        self._pause = min(longest, 2 * self._pause) if idle else LEAST_SLICE
         allowed = max(LEAST_SLICE, min(self._tokens / at_once, self.period))
         self.due = now + (self._pause if idle else allowed)
 

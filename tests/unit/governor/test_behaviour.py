@@ -151,7 +151,7 @@ async def test_accounts_of_all_groups_can_be_read_and_told_apart_by_time(governo
     later = first.usage()
 
     assert later.since(before).cpu_seconds == pytest.approx(later.cpu_seconds - before.cpu_seconds)
-    assert later.since(before).cpu_seconds >= 0.1
+    assert later.since(before).cpu_seconds > 0.05  # its own start does not count where systemd places it
     assert later.since(later).cpu_seconds == later.since(later).wall_seconds == 0
     await first.kill()
     assert set(governor.usages()) == {"two"}
