@@ -258,7 +258,7 @@ class Extd:
         body = self._state(extension)
         if account := self.accounts.of(extension):
             body["governance"] = dict(account)
-        return self._clean(body)
+        return self.secrets.cleaned(body)
 
     def _state(self, extension: Extension) -> dict[str, Any]:
         """How the handler is now."""
@@ -279,11 +279,6 @@ class Extd:
                 shown = {"status": pulse.status, "code": pulse.code, "message": pulse.message}
                 return body | {"handler": shown}
         return outcome.periodic(extension, handler, found, self.clock.now())
-
-    def _clean(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """`body` without protected settings in any of its texts."""
-        cleaned: dict[str, Any] = self.secrets.cleaned(dict(body))
-        return cleaned
 
     async def _endpoint(self) -> str:
         """The machine's local endpoint; the documented one while himds does not answer."""

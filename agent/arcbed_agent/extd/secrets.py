@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,10 @@ from arcbed_agent.logging import Redactor
 #: Shorter texts and numbers would blank ordinary text.
 SHORTEST: Final = 4
 SHORTEST_NUMBER: Final = 6
+#: Members of reports that take one of a few words, or what is no secret.
+_OWN_WORDS: Final = frozenset(
+    {"status", "state", "phase", "level", "code", "displayStatus", "time", "typeHandlerVersion", "lang"}
+)
 
 
 class Secrets:
@@ -86,9 +90,9 @@ class Secrets:
         """`text` without secrets."""
         return self._redactor.clean(text)
 
-    def cleaned(self, body: Any) -> Any:
-        """`body`, a JSON value, with all its texts cleaned; names of members stay."""
-        return _mapped(body, self._redactor.clean)
+    def cleaned(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """`report` with all its texts cleaned; the contract's own words stay, whatever settings say."""
+        return {key: _mapped(key, value, self._redactor.clean) for key, value in report.items()}
 
     def _conceal(self, words: Iterable[str]) -> None:
         for word in words:
@@ -185,11 +189,11 @@ def _opened(vault: Vault, batches: Iterable[str]) -> tuple[set[str], bool]:
     return words, whole
 
 
-def _mapped(document: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(document, str):
-        return change(document)
-    if isinstance(document, dict):
-        return {key: _mapped(value, change) for key, value in document.items()}
-    if isinstance(document, list):
-        return [_mapped(value, change) for value in document]
-    return document
+def _mapped(name: str, value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return value if name in _OWN_WORDS else change(value)
+    if isinstance(value, dict):
+        return {key: _mapped(key, inner, change) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_mapped(name, inner, change) for inner in value]
+    return value

@@ -169,6 +169,19 @@ def test_texts_of_a_large_status_are_cleaned_before_they_are_cut(tmp_path):
     assert found.message.startswith("m" * 1_000 + "[redacted]")
 
 
+async def test_settings_that_are_words_of_the_contract_spoil_no_report(bed):
+    words = {str(number): word for number, word in enumerate(["Ready", "success", "Information", "1.0.0"])}
+    bed.service.put(bed.handler(reportHeartbeat=True), **given("Success", **words))
+    async with bed.running() as extd:
+        await bed.pull(extd)
+        await bed.clock.advance(minutes=20)
+        await bed.quiet()
+    told = bed.service.statuses[-1]
+    assert (told["typeHandlerVersion"], told["instanceView"]["level"]) == ("1.0.0", "Information")
+    assert told["instanceView"]["displayStatus"] == "Success"
+    assert told["handler"]["status"] in {"NotReady", "Ready"}
+
+
 async def test_status_of_the_handler_is_told_without_secrets_again_and_again(bed):
     told = SUCCEED.replace("fine", "using tr0ub4dor")
     bed.service.put(bed.handler({"enable": told}), **given("tr0ub4dor"))
