@@ -38,6 +38,7 @@ IDLE = 2
 #: Bytes of a block, and of what may wait to be sent before the script has to.
 BLOCK, WAITING = 4 * 1_048_576, 16 * 1_048_576
 HIDDEN = "[redacted]"
+ORDINARY = {"true", "false", "null", "none"}
 
 
 def main() -> None:
@@ -228,7 +229,7 @@ class Stream:
 def texts(settings: object) -> set[str]:
     """Every text in `settings` that is long enough to be told from ordinary text."""
     if isinstance(settings, str):
-        return {settings} if len(settings) >= 4 else set()
+        return {settings} if len(settings) >= 4 and settings.lower() not in ORDINARY else set()
     inner = (
         settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ()
     )

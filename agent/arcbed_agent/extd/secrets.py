@@ -27,6 +27,8 @@ from arcbed_agent.logging import Redactor
 #: Shorter texts and numbers would blank ordinary text.
 SHORTEST: Final = 4
 SHORTEST_NUMBER: Final = 6
+#: These, too; nobody has them for a secret.
+ORDINARY: Final = frozenset({"true", "false", "null", "none"})
 #: Members of reports that take one of a few words, or what is no secret.
 _OWN_WORDS: Final = frozenset(
     {"status", "state", "phase", "level", "code", "displayStatus", "time", "typeHandlerVersion", "lang"}
@@ -136,7 +138,7 @@ def words_of(settings: object) -> list[str]:
     if isinstance(settings, list):
         return [word for value in settings for word in words_of(value)]
     if isinstance(settings, str):
-        return [settings] if len(settings) >= SHORTEST else []
+        return [settings] if len(settings) >= SHORTEST and settings.lower() not in ORDINARY else []
     if isinstance(settings, int | float) and not isinstance(settings, bool):
         return [str(settings)] if len(str(settings)) >= SHORTEST_NUMBER else []
     return []

@@ -169,6 +169,19 @@ def test_texts_of_a_large_status_are_cleaned_before_they_are_cut(tmp_path):
     assert found.message.startswith("m" * 1_000 + "[redacted]")
 
 
+def test_what_cannot_be_a_secret_is_not_taken_for_one():
+    given = {
+        "a": True,
+        "b": "true",
+        "c": "None",
+        "d": 8443,
+        "e": None,
+        "f": ["abc", {"g": "word"}],
+        "h": 123456,
+    }
+    assert secrets.words_of(given) == ["word", "123456"]
+
+
 async def test_settings_that_are_words_of_the_contract_spoil_no_report(bed):
     words = {str(number): word for number, word in enumerate(["Ready", "success", "Information", "1.0.0"])}
     bed.service.put(bed.handler(reportHeartbeat=True), **given("Success", **words))
