@@ -159,6 +159,11 @@ class BedClock:
         """The bed's time."""
         return datetime.now(UTC) + self._offset if self._frozen is None else instant(self._frozen)
 
+    @property
+    def standing(self) -> datetime | None:
+        """The bed's time while it stands still and is moved by hand; None while it flows."""
+        return None if self._frozen is None else instant(self._frozen)
+
     def wall(self) -> float:
         """Real epoch seconds."""
         return time.time()

@@ -54,6 +54,11 @@ class CommandClock(SystemClock):
         """The bed's time; a standing clock stands while a command runs."""
         return self._frozen or super().now()
 
+    @property
+    def standing(self) -> datetime | None:
+        """The bed's time, where it stood when the command began."""
+        return self._frozen
+
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Let time go on while somebody else, who has declared himself running, works for this command.

@@ -33,6 +33,10 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Timezone-aware UTC."""
 
+    @property
+    def standing(self) -> datetime | None:
+        """The time where it stands still and a bed moves it; None while it flows as real time does."""
+
     def wall(self) -> float:
         """Real epoch seconds, for what unmodified clients see: token lifetimes, assertions, key files."""
 

@@ -72,6 +72,11 @@ class SystemClock:
         """Timezone-aware UTC."""
         return datetime.now(UTC) + self._offset
 
+    @property
+    def standing(self) -> datetime | None:
+        """None: it flows."""
+        return None
+
     def wall(self) -> float:
         """Real epoch seconds."""
         return time.time()

@@ -4,6 +4,9 @@ The worker is one process that copies itself for each evaluation, so the group i
 and whatever scripts of a configuration have started, also what they left behind. The limit is set before the
 first evaluation, not before the worker's own start: loading Python takes half a second of CPU, which would be
 ten seconds of waiting at 5 %, and evaluates nothing. It then holds until the group is gone.
+
+A limit is kept in real time. Where the bed's time stands still (stepped, or while it is advanced), everybody
+waits for an evaluation, so there it is only measured.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ class GovernedProcesses:
 
     Args:
         layout: the machine's files.
-        clock: for durations; limits are kept in real time.
+        clock: says whether time flows.
         config: names the limit, the back end, and whether limits are kept or only measured.
         log: told when a limit cannot be kept.
     """
@@ -86,7 +89,7 @@ class GovernedProcesses:
         return self._running
 
     async def begin(self) -> None:
-        """An evaluation begins: the limit of now holds, and the account starts."""
+        """An evaluation begins: the limit of now holds where time flows, and the account starts."""
         await self._hold()
         if self._running is not None:
             self._before = self._running.usage()
@@ -124,6 +127,8 @@ class GovernedProcesses:
         return self._governor
 
     def _limit(self) -> Limit:
+        if self._clock.standing is not None:
+            return Limit(None, why="the bed's time stands still")
         return Limits.here(self._config).policy()
 
     async def _hold(self) -> None:

@@ -310,6 +310,25 @@ async def test_live_clock_that_is_advanced_takes_other_processes_along(tmp_path:
         assert bed.keeper.now() - datetime.now(UTC) > timedelta(days=13)  # noqa: TID251 - real time is meant
 
 
+async def test_flowing_time_stands_for_everybody_while_it_is_advanced(tmp_path: Path) -> None:
+    seen: list[datetime | None] = []
+    async with Bed(tmp_path, Keeper("live")) as bed, await bed.clock() as clock:
+
+        async def loop() -> None:
+            async with clock.task("web-01/gcad/consistency") as task:
+                await task.sleep(60)
+                seen.append(clock.standing)
+
+        running = asyncio.create_task(loop())
+        await bed.until(lambda: bool(bed.keeper.waiting))
+        assert clock.standing is None
+        await bed.keeper.advance(minutes=2)
+        await running
+        await clock.sync()
+        assert clock.standing is None
+    assert seen[0] is not None
+
+
 async def test_each_start_of_a_daemon_draws_from_a_sequence_of_its_own_and_runs_are_alike(
     tmp_path: Path,
 ) -> None:
