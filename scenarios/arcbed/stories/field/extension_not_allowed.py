@@ -33,6 +33,7 @@ async def story(bed: Bed) -> None:
         await refused(bed, web, kind, "extensions.blocklist")
         equal("what ran", extensions.commands(web, kind), [])
         true("there is no folder", not extensions.folder(web, kind).exists())
+        await bed.advance(minutes=11)  # the next heartbeat tells it
         machine = (await bed.cloud.machine(GROUP, web.name)).expect_ok().body["properties"]
         listed = machine["agentConfiguration"]["extensionsBlockList"]
         equal("ARM shows the list", listed, [{"publisher": handlers.PUBLISHER, "type": kind}])
