@@ -119,7 +119,7 @@ async def _opened(
         return "405 Method Not Allowed", None
     if not allowed(options, host):
         return "403 Forbidden", None
-    if options.to and "." in host:
+    if options.to and host.rpartition(".")[2].isalpha() and "." in host:
         host, _, port = options.to.rpartition(":")
     try:
         return "200 OK", await asyncio.open_connection(host.strip("[]"), int(port))
