@@ -11,7 +11,7 @@ import itertools
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -112,6 +112,7 @@ class BedClock:
         self._socket, answer = persist(address, hello)
         self.machine = hello.machine
         self.chance = random.Random(str(answer["seed"]))  # noqa: S311 - spreads and ids, not keys
+        self._listeners: list[Callable[[], None]] = []
         self._frozen: int | None = None
         self._offset = timedelta()
         self._set_time(answer["now"], answer["offset"])
@@ -163,6 +164,10 @@ class BedClock:
     def standing(self) -> datetime | None:
         """The bed's time while it stands still and is moved by hand; None while it flows."""
         return None if self._frozen is None else instant(self._frozen)
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever time stops or begins to flow."""
+        self._listeners.append(listener)
 
     def wall(self) -> float:
         """Real epoch seconds."""
@@ -312,8 +317,11 @@ class BedClock:
                 pass
 
     def _set_time(self, now: int | None, offset: int) -> None:
+        turned = (self._frozen is None) != (now is None)
         self._frozen = now
         self._offset = timedelta(microseconds=offset)
+        for listener in self._listeners if turned else ():
+            listener()
 
     def _lost(self) -> None:
         """The keeper is away: standing time stands still, flowing time flows on without it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Protocol, Self
@@ -36,6 +37,9 @@ class Clock(Protocol):
     @property
     def standing(self) -> datetime | None:
         """The time where it stands still and a bed moves it; None while it flows as real time does."""
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever time stops or begins to flow."""
 
     def wall(self) -> float:
         """Real epoch seconds, for what unmodified clients see: token lifetimes, assertions, key files."""

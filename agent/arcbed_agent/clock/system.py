@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -76,6 +76,9 @@ class SystemClock:
     def standing(self) -> datetime | None:
         """None: it flows."""
         return None
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """It never stops."""
 
     def wall(self) -> float:
         """Real epoch seconds."""

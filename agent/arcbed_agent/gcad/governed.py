@@ -5,12 +5,13 @@ and whatever scripts of a configuration have started, also what they left behind
 first evaluation, not before the worker's own start: loading Python takes half a second of CPU, which would be
 ten seconds of waiting at 5 %, and evaluates nothing. It then holds until the group is gone.
 
-A limit is kept in real time. Where the bed's time stands still (stepped, or while it is advanced), everybody
-waits for an evaluation, so there it is only measured.
+A limit is kept in real time. While the bed's time stands still (stepped, or on the way of an advance),
+everybody waits for an evaluation, so then it is only measured.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -59,16 +60,20 @@ class GovernedProcesses:
         self._announced: Choice | None = None
         self._running: Governed | None = None
         self._before: Usage | None = None
+        self._holding = asyncio.Lock()
+        self._turning: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Find out what limits here; the daemon must be the only one of its machine."""
         wished = wishes(self._config)
         self._governor = await choose(wished, owner=OWNER, root=self._layout.root, clock=self._clock)
+        self._clock.listen(self._turned)
         self._tell()
 
     async def close(self) -> None:
         """End everything in the group and stop watching."""
         governor, self._governor = self._governor, None
+        await asyncio.gather(*self._turning)
         if governor is not None:
             await governor.close()
             retract(self._layout, OWNER)
@@ -131,12 +136,21 @@ class GovernedProcesses:
             return Limit(None, why="the bed's time stands still")
         return Limits.here(self._config).policy()
 
+    def _turned(self) -> None:
+        """Time has stopped, or flows again."""
+        if self._governor is not None and self._before is not None:
+            turning = asyncio.get_running_loop().create_task(self._hold())
+            self._turning.add(turning)
+            turning.add_done_callback(self._turning.discard)
+
     async def _hold(self) -> None:
-        limit = self._limit()
-        try:
-            await self._opened().limit(GROUP, limit)
-        except GovernorError as error:
-            self._log.error("The limit of %s cannot be set: %s", limit, error, extra=by(DISPATCHER))
+        async with self._holding:
+            limit = self._limit()
+            try:
+                if self._governor is not None:
+                    await self._governor.limit(GROUP, limit)
+            except GovernorError as error:
+                self._log.error("The limit of %s cannot be set: %s", limit, error, extra=by(DISPATCHER))
 
     def _tell(self) -> None:
         """For `azcmagent show`; another back end may have been taken meanwhile."""

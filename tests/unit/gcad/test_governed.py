@@ -122,10 +122,28 @@ async def test_while_a_flowing_clock_is_advanced_an_evaluation_is_only_measured(
     beating = asyncio.ensure_future(clock.run())
     async with governed.running() as gcad:
         await governed.pass_time(minutes=6)
-        assert gcad.status()["governance"]["worker"]["cpuLimitPercent"] is None
-        await gcad._runner.begin()
+        measured = governed.service.reports[-1]["engine"]
+        await asyncio.gather(*gcad._runner._turning)
         assert gcad.status()["governance"]["worker"]["cpuLimitPercent"] == 5
     beating.cancel()
+    assert measured["cpuLimitPercent"] is None
+    assert measured["cpuSecondsUsed"] > 0
+
+
+async def test_an_evaluation_that_is_going_on_is_let_go_when_time_stops(bed):
+    clock = Keeper("live")
+    runner = GovernedProcesses(bed.layout, clock, LocalConfig.load(bed.layout), logging.getLogger("x"))
+    await runner.open()
+    await runner.start(["sleep", "1000"], dict(os.environ))
+    await runner.begin()
+    assert limit_of(runner) == 5
+    await clock.freeze()
+    await asyncio.gather(*runner._turning)
+    assert limit_of(runner) is None
+    await clock.resume()
+    await asyncio.gather(*runner._turning)
+    assert limit_of(runner) == 5
+    await runner.close()
 
 
 async def test_in_account_mode_the_report_has_what_was_used_and_nothing_is_throttled(governed):
