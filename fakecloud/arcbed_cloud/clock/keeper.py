@@ -187,8 +187,8 @@ class Keeper:
         """
         async with self._advancing:
             target = self.now() + (delta or timedelta()) + timedelta(**parts)
-            await self._settled()
-            async with self._still():
+            async with self._still():  # first of all: who runs may do it faster where everybody waits for it
+                await self._settled()
                 while entry := self._agenda.pop(target):
                     await self._reach(entry)
                 self._frozen = max(self.now(), target)
@@ -199,12 +199,11 @@ class Keeper:
         Raises:
             ClockStalledError: a task ran for longer than the grace.
         """
-        async with self._advancing:
+        async with self._advancing, self._still():
             await self._settled()
-            async with self._still():
-                entry = self._agenda.pop(limit)
-                if entry is not None:
-                    await self._reach(entry)
+            entry = self._agenda.pop(limit)
+            if entry is not None:
+                await self._reach(entry)
         return entry is not None
 
     def move_to(self, instant: datetime) -> None:

@@ -212,6 +212,18 @@ async def test_live_clock_flows_and_can_jump(keeper: Keeper) -> None:
         await runner
 
 
+async def test_flowing_time_stands_as_soon_as_it_is_to_be_advanced_whoever_still_runs() -> None:
+    live, standing = Keeper(), asyncio.Event()
+    live.listen(lambda: standing.set() if live.standing else standing.clear())
+    async with live.task("web-01/gcad/worker"):
+        advancing = asyncio.create_task(live.advance(hours=1))
+        async with asyncio.timeout(10):
+            await standing.wait()
+        assert not advancing.done()
+    await advancing
+    assert not standing.is_set()
+
+
 async def test_timer_that_breaks_does_not_stop_a_live_clock() -> None:
     live = Keeper()
     after = asyncio.Event()
