@@ -9,10 +9,10 @@ BASE_IMAGE ?= arcbed/base:debian12
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-picture test test-long test-cpu lint format docs bench packages engine base-image images test-containers test-containers-long up clean
+.PHONY: help demo demo-picture test test-long test-cpu test-cgroup2 lint format docs bench packages engine base-image images test-containers test-containers-long up clean
 
 help: ## Show the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # uv where it exists, else venv and pip. Both read pyproject.toml.
 $(STAMP): pyproject.toml
@@ -54,6 +54,12 @@ test-long: $(STAMP) $(CLIENT8)/.installed test-containers ## The slow tests: con
 
 test-cpu: $(STAMP) ## The tests that measure CPU limits; on a machine that does nothing else
 	@$(BIN)/python -m pytest -m 'alone and not containers'
+
+test-cgroup2: $(STAMP) ## cgroup v2 on a kernel of its own, User-Mode Linux; on a machine that does nothing else
+	@command -v linux.uml >/dev/null 2>&1 || { \
+	  echo "linux.uml is missing. On Debian: apt-get install user-mode-linux. 'make test' needs none, and tries" \
+	    "cgroup v2 on a tree of files."; exit 1; }
+	@$(BIN)/python -m pytest tests/uml
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

@@ -22,6 +22,8 @@ PERIOD_US = 100_000
 LEAST_US = 1_000
 #: Where the own processes go.
 LEAF = "arc-init"
+#: Making a group is tried so often while other daemons remove the groups around it.
+TRIES = 6
 
 
 class Group2:
@@ -31,10 +33,11 @@ class Group2:
         folder: where it is.
         path: as /proc/PID/cgroup shows it.
         proc: the proc file system.
+        around: the groups of ours around it, outermost first: made with it, and removed when they are empty.
     """
 
-    def __init__(self, folder: Path, path: str, proc: Path = PROC) -> None:
-        self._folder, self._path, self._proc = folder, path, proc
+    def __init__(self, folder: Path, path: str, proc: Path = PROC, around: Sequence[Path] = ()) -> None:
+        self._folder, self._path, self._proc, self._around = folder, path, proc, around
         self._last = Counters()
 
     @property
@@ -43,8 +46,22 @@ class Group2:
         return self._path
 
     def make(self) -> None:
-        """Make the folder."""
+        """Make the folder and those around it, which hand the controller down."""
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                return self._make()
+            except GovernorError:  # another daemon may just have removed an outer group that was empty
+                if not left:
+                    raise
+        return None
+
+    def _make(self) -> None:
+        for path in self._around:
+            files.make(path)
+            _hand_down(path)
         files.make(self._folder)
+        if not (self._folder / "cpu.max").exists():
+            raise GovernorError(f"no cpu controller at {self._folder}")
 
     def hold(self, cores: float | None) -> None:
         """Write ``cpu.max``."""
@@ -64,8 +81,14 @@ class Group2:
         return list(command)
 
     def admit(self, pid: int) -> None:
-        """Write the process in."""
-        files.write(self._folder / "cgroup.procs", str(pid))
+        """Write the process in; into a leaf if a command of the group made groups with limits inside it."""
+        try:
+            files.write(self._folder / "cgroup.procs", str(pid))
+        except GovernorError:
+            if not files.read(self._folder / "cgroup.subtree_control").split():
+                raise
+            files.make(self._folder / LEAF)
+            files.write(self._folder / LEAF / "cgroup.procs", str(pid))
 
     def take_back(self, pid: int) -> None:
         """As any other."""
@@ -117,9 +140,15 @@ class Group2:
             self.hold(None)
 
     def remove(self) -> bool:
-        """Remove the folder."""
+        """Remove the folder, and those around it when they are empty."""
         self.counters()
-        return files.remove(self._folder)
+        if not files.remove(self._folder):
+            return False
+        # An idle daemon has no folders either: it may be killed and never come back.
+        for path in reversed(self._around):
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        return True
 
 
 class Cgroup2:
@@ -160,12 +189,7 @@ class Cgroup2:
         if "cpu" not in files.read(base / "cgroup.controllers").split():
             raise GovernorError(f"no cpu controller at {base}")
         _hand_down(base)
-        path = base
-        for part in Path(below).parts:
-            path /= part
-            files.make(path)
-            _hand_down(path)
-        made = cls(path, f"{own.rstrip('/')}/{below}", proc)
+        made = cls(base / below, f"{own.rstrip('/')}/{below}", proc)
         made.sweep()
         trial = made.group("probe")
         try:
@@ -177,11 +201,12 @@ class Cgroup2:
 
     def group(self, name: str) -> Group2:
         """The group called `name`."""
-        return Group2(self._folder / name, f"{self._path}/{name}", self._proc)
+        around = (self._folder.parent, self._folder)
+        return Group2(self._folder / name, f"{self._path}/{name}", self._proc, around)
 
     def sweep(self) -> None:
         """Remove empty groups that an earlier process of the daemon left."""
-        for item in self._folder.iterdir():
+        for item in self._folder.iterdir() if self._folder.is_dir() else ():
             if item.is_dir():
                 files.remove(item)
 

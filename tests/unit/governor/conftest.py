@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from back_ends import own_group, refusal
 
 from arcbed_agent.clock import SystemClock
-from arcbed_agent.governor import BACK_ENDS, GovernorError, Wishes, choose
-from arcbed_agent.governor.cgroup1 import Cgroup1
-from arcbed_agent.governor.cgroup2 import Cgroup2
-from arcbed_agent.governor.systemd import Systemd
-
-PROBES = {"systemd": Systemd.probe, "cgroup2": Cgroup2.probe, "cgroup1": Cgroup1.probe}
-
-
-@functools.cache
-def refusal(name: str) -> str:
-    """Why a back end does not work on this machine; empty: it does."""
-    try:
-        if name in PROBES:
-            PROBES[name]("arc-trial/tests").close()
-    except GovernorError as error:
-        return str(error)
-    return ""
+from arcbed_agent.governor import BACK_ENDS, Wishes, choose
 
 
 @pytest.fixture(params=[name for name in BACK_ENDS if not refusal(name)])
@@ -60,6 +45,16 @@ def offered(request: pytest.FixtureRequest) -> str:
     """Each back end, skipped with the reason where it is not offered: says in a report what was not tried."""
     if why := refusal(request.param):
         pytest.skip(why)
+    return request.param
+
+
+@pytest.fixture(params=["cgroup1", "cgroup2"])
+def leavable(request: pytest.FixtureRequest) -> str:
+    """Each back end with groups that a process of this user can leave."""
+    if why := refusal(request.param):
+        pytest.skip(why)
+    if not os.access(own_group(request.param)[0] / "cgroup.procs", os.W_OK):
+        pytest.skip("needs a writable group, to leave another for it")
     return request.param
 
 

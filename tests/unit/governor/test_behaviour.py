@@ -31,6 +31,12 @@ def pid_in(path: Path) -> int:
     return int(path.read_text() or 0) if path.exists() else 0
 
 
+def minutes_and_seconds(line: bytes) -> float:
+    """The seconds of a line that the shell's `times` writes, user and system: 0m0.41s 0m0.02s."""
+    parts = [text.removesuffix("s").split("m") for text in line.decode().split()]
+    return sum(60 * float(minutes) + float(seconds) for minutes, seconds in parts)
+
+
 async def test_back_end_is_offered_by_this_machine(offered, open_governor):
     governor = await open_governor(backend=offered)
 
@@ -114,11 +120,13 @@ async def test_kill_ends_two_hundred_children(governor):
 
 async def test_account_counts_children_and_what_they_left_behind(governor):
     burn = "import time\nwhile time.process_time() < 0.2: pass"
-    script = f"{sys.executable} -S -c '{burn}' & {sys.executable} -S -c '{burn}' & wait"
-    started = await governor.launch(["sh", "-c", script], name="one", limit=FREE)
+    script = f"{sys.executable} -S -c '{burn}' & {sys.executable} -S -c '{burn}' & wait; times"
+    started = await governor.launch(["sh", "-c", script], name="one", limit=FREE, stdout=subprocess.PIPE)
+    own, children = [minutes_and_seconds(line) for line in (await started.stdout.read()).splitlines()]
     assert await started.wait() == 0
 
-    assert 0.39 < started.usage().cpu_seconds < 0.7
+    assert children > 0.37  # in ticks
+    assert children - 0.05 <= started.usage().cpu_seconds < own + children + 0.1
 
 
 async def test_second_command_joins_the_group_and_counts_for_itself(governor, tmp_path):

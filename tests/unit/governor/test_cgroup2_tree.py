@@ -221,6 +221,24 @@ def test_process_is_admitted_found_killed_and_the_group_removed(opened, tmp_path
     assert not (tree.root / "arc/gcad/one").exists()
 
 
+def test_process_joins_a_group_that_hands_the_controller_down_in_a_leaf(opened):
+    tree, backend = opened
+    group = backend.group("one")
+    group.make()
+    files.write(tree.root / "arc/gcad/one/cgroup.subtree_control", "+cpu")
+    group.admit(99)
+
+    assert tree.procs(tree.root / "arc/gcad/one/arc-init") == {99}
+    assert group.pids() == {99}
+
+
+def test_group_that_is_gone_takes_no_process(opened):
+    _, backend = opened
+
+    with pytest.raises(GovernorError):
+        backend.group("one").admit(99)
+
+
 @pytest.mark.parametrize(
     ("line", "inside"),
     [

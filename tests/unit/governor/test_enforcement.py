@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from back_ends import own_group, refusal
 
 from arcbed_agent.clock import SystemClock
 from arcbed_agent.governor import Limit, Wishes, choose
 from arcbed_agent.governor.cgroup1 import Cgroup1
 from arcbed_agent.governor.contract import GovernorError
-from arcbed_agent.governor.hierarchy import folder, memberships, mounts, path_in
 from arcbed_agent.governor.processes import cpu_seconds, look
 
 BURN = ["sh", "-c", "while :; do :; done"]
-
-
-def own_v1() -> Path:
-    """Where this process is in the cpu tree of version 1: out of every group that a governor makes."""
-    mountinfo, own = (Path(f"/proc/self/{name}").read_text() for name in ("mountinfo", "cgroup"))
-    return folder(mounts(mountinfo), path_in(memberships(own), "cpu"), "cpu")
-
-
-def may_leave() -> bool:
-    try:
-        return os.access(own_v1() / "cgroup.procs", os.W_OK)
-    except GovernorError:
-        return False
-
-
-as_root_on_v1 = pytest.mark.skipif(not may_leave(), reason="needs a writable cgroup v1, to leave a group")
 
 
 async def span(seconds: float) -> None:
@@ -104,26 +87,27 @@ async def test_tree_of_forking_processes_is_held_together(enforcing):
     await storm.kill()
 
 
-@as_root_on_v1
-async def test_process_that_moves_itself_out_is_found_brought_back_and_reported(open_governor, until):
-    governor = await open_governor(backend="cgroup1")
-    script = f"echo $$ >{own_v1()}/cgroup.procs; exec sleep 300"
+async def test_process_that_moves_itself_out_is_found_brought_back_and_reported(
+    open_governor, until, leavable
+):
+    governor = await open_governor(backend=leavable)
+    outside, path = own_group(leavable)
+    script = f"echo $$ >{outside}/cgroup.procs; exec sleep 300"
     started = await governor.launch(["sh", "-c", script], name="one", limit=Limit(50))
 
     await until(lambda: started.usage().escapes, seconds=5.0)
 
     (escape,) = started.usage().escapes
     assert (escape.pid, escape.returned) == (started.pid, True)
-    assert escape.found_in == path_in(memberships(Path("/proc/self/cgroup").read_text()), "cpu")
+    assert escape.found_in == path
     assert not started.usage().enforced
     assert governor.usage("one").group in Path(f"/proc/{started.pid}/cgroup").read_text()
     await started.kill()
 
 
-@as_root_on_v1
-async def test_hidden_daemon_that_moves_itself_out_is_found_too(open_governor, until, tmp_path):
-    governor = await open_governor(backend="cgroup1")
-    inner = f"echo $$ >{own_v1()}/cgroup.procs; exec sleep 300"
+async def test_hidden_daemon_that_moves_itself_out_is_found_too(open_governor, until, leavable):
+    governor = await open_governor(backend=leavable)
+    inner = f"echo $$ >{own_group(leavable)[0]}/cgroup.procs; exec sleep 300"
     script = f"(env -i setsid /bin/sh -c '{inner}' >/dev/null 2>&1 &) ; exec sleep 300"
     started = await governor.launch(["sh", "-c", script], name="one", limit=Limit(50))
 
@@ -134,14 +118,12 @@ async def test_hidden_daemon_that_moves_itself_out_is_found_too(open_governor, u
     assert look(started.usage().escapes[0].pid) is None
 
 
-async def test_groups_of_a_killed_daemon_are_taken_over(open_governor, tmp_path):
-    first = await choose(Wishes(backend="cgroup1"), owner="test", root=tmp_path, clock=SystemClock())
-    if not first.choice.enforces:
-        pytest.skip(str(first.choice))
+async def test_groups_of_a_killed_daemon_are_taken_over(open_governor, tmp_path, leavable):
+    first = await choose(Wishes(backend=leavable), owner="test", root=tmp_path, clock=SystemClock())
     left = await first.launch(["sleep", "300"], name="one", limit=Limit(5))
     await first.launch(["true"], name="two", limit=Limit(5))
 
-    second = await open_governor(backend="cgroup1")
+    second = await open_governor(backend=leavable)
     await (await second.launch(["true"], name="one", limit=Limit(5))).wait()
     await second.end("one")
 
@@ -183,10 +165,10 @@ async def test_tree_that_a_killed_daemon_had_stopped_is_held_again(open_governor
     assert look(burner) is None or look(burner).ended
 
 
-@as_root_on_v1
+@pytest.mark.skipif(bool(refusal("cgroup1")), reason=refusal("cgroup1"))
 async def test_limit_above_that_of_an_outer_group_is_clamped():
     outer = Cgroup1.probe("arc-clamp/test")
-    group, place = outer.group("outer"), own_v1() / "arc-clamp/test/outer"
+    group, place = outer.group("outer"), own_group("cgroup1")[0] / "arc-clamp/test/outer"
     group.make()
     group.hold(0.1)
     inner = Cgroup1(place, place, "/arc-clamp/test/outer").group("inner")
