@@ -341,6 +341,11 @@ class ExtdBed:
 
     async def quiet(self) -> None:
         """Let what was set in motion by the last turn of the loop come to rest."""
+        await self.turns()
+        await self.clock.settled()
+
+    @staticmethod
+    async def turns() -> None:
+        """Let the loop turn a little."""
         for _ in range(10):
             await asyncio.sleep(0)  # noqa: TID251 - turns of the loop, no time
-        await self.clock.settled()
