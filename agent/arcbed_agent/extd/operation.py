@@ -333,7 +333,7 @@ class Operation:
                 f"The extension cannot run: {self.tools.rooms.shown(folder.path.parent)} is on a file system "
                 "that is mounted with the noexec flag"
             )
-            raise OperationError(failure.NOEXEC, text)
+            raise OperationError(failure.NOEXEC, text, exit_code=failure.NOEXEC)
         return line
 
     def _write_log(self, folder: Folder, extension: str, line: str, ended: Ended) -> None:

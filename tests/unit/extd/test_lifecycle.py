@@ -6,13 +6,15 @@ import asyncio
 import base64
 import dataclasses
 import json
+import os
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from extensions import SUCCEED, refusal
 from handler_contract import appears
 
-from arcbed_agent.extd import commands
+from arcbed_agent.extd import commands, operation
 
 FRESH = ["1.0.0 install 0 -", "1.0.0 enable 0 -"]
 
@@ -67,6 +69,23 @@ async def test_a_daemon_of_a_failing_command_is_not_waited_for(bed, monkeypatch)
     async with bed.running() as extd:
         await bed.pull(extd)
     assert bed.service.finals()[0]["exitCode"] == 3
+
+
+@pytest.mark.rule("command.noexec")
+async def test_on_a_file_system_that_runs_nothing_it_says_so_before_it_tries(bed, monkeypatch):
+    def without_execution(path):
+        found = list(os.statvfs(path))
+        found[8] |= os.ST_NOEXEC
+        return os.statvfs_result(found)
+
+    monkeypatch.setattr(operation, "os", SimpleNamespace(statvfs=without_execution, ST_NOEXEC=os.ST_NOEXEC))
+    bed.service.put(bed.handler())
+    async with bed.running() as extd:
+        await bed.pull(extd)
+    (final,) = bed.service.finals()
+    assert (final["instanceView"]["code"], final["exitCode"], bed.runs) == ("64", 64, [])
+    assert str(bed.layout["extensions"]) in message(final)
+    assert "noexec" in message(final)
 
 
 async def test_deletions_come_first_and_the_others_in_the_order_of_creation(bed):
