@@ -26,6 +26,7 @@ from arcbed_agent.logging import fields
 
 VERSIONS: Final = ("2019-08-15", "2019-11-01", "2020-06-01")
 RESOURCE_LIMIT: Final = 2_048
+STATUS: Final = "/agentstatus"
 _HOSTS: Final = {"localhost", "127.0.0.1", "[::1]"}
 _FORWARDED: Final = {"forwarded", "via", "x-real-ip"}
 
@@ -79,8 +80,12 @@ class Imds:
 
     async def handle(self, request: LocalRequest) -> LocalResponse:
         """Answer `request`, and write both to the log."""
-        async with self._clock.task(self._name):
+        if request.path.rstrip("/") == STATUS:
+            # Probes of containers ask in real time, and must not hold or disturb the bed's.
             response = await self._dispatch(request)
+        else:
+            async with self._clock.task(self._name):
+                response = await self._dispatch(request)
         expected = response.status < 400 or response.status == 401
         log = self._log.info if expected else self._log.warning
         names = {
@@ -97,7 +102,7 @@ class Imds:
             return refused
         path = request.path.rstrip("/")
         route = self._routes.get(path)
-        if route is None and path != "/agentstatus":
+        if route is None and path != STATUS:
             return failure(404, "not_found", f"There is nothing at {request.path}")
         if request.method != "GET":
             return failure(405, "method_not_allowed", "Only GET is supported", ("Allow", "GET"))

@@ -137,6 +137,16 @@ async def test_endpoints_document_names_arm_and_the_data_plane(himds, get):
     assert answer.document["dataplaneEndpoints"]["arcHybridIdentityServiceEndpoint"] == "https://gbl.his.test"
 
 
+async def test_whoever_asks_for_the_agents_status_does_not_hold_time(himds, get, bed, monkeypatch):
+    """A container's health check comes in real time, in the middle of anything."""
+    held, task = [], bed.clock.task
+    monkeypatch.setattr(bed.clock, "task", lambda name: held.append(name) or task(name))
+    assert (await get(himds.server.port, "/agentstatus")).status == 200
+    assert held == []
+    assert (await get(himds.server.port, INSTANCE)).status == 200
+    assert len(held) == 1
+
+
 async def test_agentstatus_needs_no_header(himds, get):
     answer = await get(himds.server.port, "/agentstatus", Metadata="")
     assert answer.status == 200
