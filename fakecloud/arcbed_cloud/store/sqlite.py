@@ -15,12 +15,11 @@ from contextlib import AbstractAsyncContextManager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
-import orjson
-
-from arcbed_cloud.store.contract import Change, Document, Row, SnapshotError
+from arcbed_cloud.store.contract import Change, Row
 from arcbed_cloud.store.mirror import Mirror
+from arcbed_cloud.store.snapshots import opened
+from arcbed_cloud.store.units import SqliteUnit, Together, Work
 
 TABLES = (
     "resources",
@@ -34,11 +33,9 @@ TABLES = (
     "reports",
     "goals",
 )
-# What every state has had since the first version; the others are made when a state is opened.
-_FIRST_TABLES = frozenset(
-    ("resources", "heartbeats", "identities", "principals", "grants", "operations", "meta")
-)
 JOURNALS = ("activity", "his_log")
+# What every state has had since the first version; the others are made when a state is opened.
+_FIRST_TABLES = ("resources", "heartbeats", "identities", "principals", "grants", "operations", "meta")
 _APPEND = {table: f"INSERT INTO {table} (kind, scope, body) VALUES (?, ?, ?)" for table in JOURNALS}  # noqa: S608
 _DELETE = {table: f"DELETE FROM {table} WHERE key = ?" for table in TABLES}  # noqa: S608
 _PUT = {
@@ -51,89 +48,15 @@ FEED_ROWS = 10_000
 EVERYTHING = "*"
 
 
-class SqliteUnit:
-    """Collects writes; see `Unit`."""
-
-    def __init__(self) -> None:
-        self._changes: list[Change] = []
-
-    def put(self, table: str, key: str, document: Document, *, kind: str = "", scope: str = "") -> None:
-        """Insert or replace a row."""
-        self._changes.append(Change(table, key, Row(key, kind, scope, orjson.dumps(document))))
-
-    def delete(self, table: str, key: str) -> None:
-        """Delete a row; a missing one is fine."""
-        self._changes.append(Change(table, key, None))
-
-    def append(self, table: str, document: Document, *, kind: str = "", scope: str = "") -> None:
-        """Add to a journal table."""
-        self._changes.append(Change(table, "", Row("", kind, scope, orjson.dumps(document))))
-
-    @property
-    def changes(self) -> Sequence[Change]:
-        """What this unit wrote."""
-        return self._changes
-
-
-class _Work:
-    """The block of one unit. A class, as generators would cost more than what small units do."""
-
-    __slots__ = ("_store", "_unit")
-
-    def __init__(self, store: SqliteStore) -> None:
-        self._store = store
-        self._unit = SqliteUnit()
-
-    async def __aenter__(self) -> SqliteUnit:
-        return self._unit
-
-    async def __aexit__(self, kind: object, _error: object, _trace: object) -> None:
-        if kind is None and self._unit.changes:
-            done = self._store._take(self._unit)
-            if done is not None:
-                await done
-
-
-class _Together:
-    """The block in which a task's units are waited for at the end; an inner one leaves that to the outer."""
-
-    __slots__ = ("_store", "_task", "_unit")
-
-    def __init__(self, store: SqliteStore) -> None:
-        self._store = store
-        self._task: asyncio.Task[Any] | None = None
-        self._unit = SqliteUnit()
-
-    async def __aenter__(self) -> SqliteUnit:
-        task = asyncio.current_task()
-        if task is not None and task not in self._store._together:
-            self._task = task
-            self._store._together[task] = []
-        return self._unit
-
-    async def __aexit__(self, kind: object, _error: object, _trace: object) -> None:
-        done = self._store._take(self._unit) if kind is None and self._unit.changes else None
-        if done is not None:
-            await done
-        if self._task is None:
-            return
-        # Also after an error: what was written before it counts as it does without the block.
-        failed: Exception | None = None
-        for done in self._store._together.pop(self._task):
-            try:
-                await done
-            except Exception as error:  # noqa: BLE001 - raised below, once every unit has been heard of
-                failed = failed or error
-        if failed is not None:
-            raise failed
-
-
 class SqliteStore:
     """State in `path` (or in memory).
 
     Args:
         durability: ``process`` survives ``kill -9``; ``full`` also the loss of power, at an fsync a commit.
         shared: look for writes of other processes before each read.
+
+    Attributes:
+        waiting: of each task in a `together` block, what its units wait for.
     """
 
     def __init__(
@@ -153,7 +76,7 @@ class SqliteStore:
         self._make_tables()
         self._listeners: list[Callable[[Sequence[Change]], None]] = []
         self._pending: list[tuple[SqliteUnit, list[tuple[Change, Row | None]], asyncio.Future[None]]] = []
-        self._together: dict[asyncio.Task[Any], list[asyncio.Future[None]]] = {}
+        self.waiting: dict[asyncio.Task[Any], list[asyncio.Future[None]]] = {}
         self._trims: dict[str, int] = {}
         self._mirrors: dict[str, Mirror] = {}
         self._seen = 0
@@ -192,18 +115,18 @@ class SqliteStore:
 
     def unit(self) -> AbstractAsyncContextManager[SqliteUnit]:
         """A unit of work, durable when the block has been left."""
-        return _Work(self)
+        return Work(self)
 
     def together(self) -> AbstractAsyncContextManager[SqliteUnit]:
         """A unit; the task's other units inside its block are waited for at its end, not each at its own."""
-        return _Together(self)
+        return Together(self)
 
-    def _take(self, unit: SqliteUnit) -> asyncio.Future[None] | None:
+    def take(self, unit: SqliteUnit) -> asyncio.Future[None] | None:
         """Apply a finished unit in memory and queue it; what to wait for, unless `together` does."""
         undo = [(change, self._apply(change)) for change in unit.changes]
         loop = asyncio.get_running_loop()
-        task = asyncio.current_task() if self._together else None
-        waiting = self._together.get(task) if task is not None else None
+        task = asyncio.current_task() if self.waiting else None
+        waiting = self.waiting.get(task) if task is not None else None
         if waiting and not waiting[-1].done():
             done = waiting[-1]  # not done: of the commit that is still to come, so it serves this unit too
         else:
@@ -386,7 +309,7 @@ class SqliteStore:
         Raises:
             SnapshotError: there is no such file, or it is no snapshot; the state stays as it was.
         """
-        copy = _opened(source)
+        copy = opened(source, (*_FIRST_TABLES, *JOURNALS))
         try:
             self._flush()
             seen = max(
@@ -433,20 +356,3 @@ class SqliteStore:
                 mirror.put(Row(*row))
         self._seen = self._db.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0]
         self._data_version = self._db.execute("PRAGMA data_version").fetchone()[0]
-
-
-def _opened(source: Path) -> sqlite3.Connection:
-    """A snapshot, read-only, after a look at whether it is one."""
-    if not source.is_file():
-        raise SnapshotError(f"There is no snapshot {source}.")
-    copy = sqlite3.connect(f"file:{quote(str(source.resolve()))}?mode=ro", uri=True)
-    try:
-        found = {name for (name,) in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        healthy = copy.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-    except sqlite3.DatabaseError as error:
-        copy.close()
-        raise SnapshotError(f"{source} is not a snapshot: {error}.") from error
-    if not healthy or not found.issuperset((*_FIRST_TABLES, *JOURNALS)):
-        copy.close()
-        raise SnapshotError(f"{source} is not a whole snapshot of a bed's state.")
-    return copy
