@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,15 @@ from arcbed_agent.gcad.dsc.engine import evaluate
 from arcbed_agent.gcad.dsc.mof import Instance
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def details(result):
+    """The last part of each reason's code."""
+    return [reason.code.rpartition(":")[2] for reason in result.reasons]
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 @pytest.fixture
