@@ -6,7 +6,6 @@ Everything that differs between a machine, a bed and a test is a constructor arg
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -47,9 +46,9 @@ from arcbed_agent.himds.client import HimdsClient
 from arcbed_agent.himds.ipc import IpcServer, Method, Report
 from arcbed_agent.himds.uplink import Uplink
 from arcbed_agent.host.layout import Layout
+from arcbed_agent.host.lock import take_lock
 from arcbed_agent.logging import Redactor
 
-LOCK: Final = "extd.lock"
 _PORT: Final = 40_342
 
 
@@ -360,21 +359,4 @@ class Extd:
 
     def _take(self) -> None:
         make_folder(self.layout["guest_config"])
-        make_folder(self.layout["sockets"], mode=0o750)
-        self._lock = take_lock(self.layout)
-
-
-def take_lock(layout: Layout) -> TextIO:
-    """Be the only one who works on extensions below `layout`, until the file is closed.
-
-    Raises:
-        AgentError: 6, somebody else is.
-    """
-    make_folder(layout["sockets"], mode=0o750)
-    lock = (layout["sockets"] / LOCK).open("a")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise AgentError(6, f"another extd runs below {layout.root}") from error
-    return lock
+        self._lock = take_lock(self.layout, "extd")

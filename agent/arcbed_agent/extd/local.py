@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 from arcbed_agent.clock import Clock
 from arcbed_agent.config import LocalConfig
-from arcbed_agent.extd.daemon import Extd, take_lock
+from arcbed_agent.extd.daemon import Extd
 from arcbed_agent.extd.records import SUCCEEDED, Extension, Handler
 from arcbed_agent.extd.store import Store
 from arcbed_agent.host.layout import Layout
+from arcbed_agent.host.lock import take_lock
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def installed(layout: Layout) -> list[Installed]:
     Raises:
         AgentError: 6, extd runs.
     """
-    with take_lock(layout):
+    with take_lock(layout, "extd"):
         store = Store(layout)
         store.load()
         return [

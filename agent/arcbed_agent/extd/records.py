@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, Self
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from arcbed_agent.extd.goal import Goal
+from arcbed_agent.kept import Kept
 
 #: Of a handler. Source: `HandlerState` of the Azure Linux agent.
 NOT_INSTALLED: Final = "NotInstalled"
@@ -23,26 +23,8 @@ SUCCEEDED: Final = "Succeeded"
 FAILED: Final = "Failed"
 
 
-class _Kept:
-    """A dataclass that is kept in a file; members that are not known are ignored."""
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read `document`.
-
-        Raises:
-            TypeError: a member is missing.
-        """
-        names = {item.name for item in fields(cls)}  # type: ignore[arg-type]  # subclasses are dataclasses
-        return cls(**{key: value for key, value in document.items() if key in names})
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON object."""
-        return asdict(self)  # type: ignore[call-overload,no-any-return]  # subclasses are dataclasses
-
-
 @dataclass(frozen=True, kw_only=True)
-class Work(_Kept):
+class Work(Kept):
     """An operation that is being carried out.
 
     It is carried out from its beginning each time the manager starts; what is in `runs` is not done again.
@@ -65,7 +47,7 @@ class Work(_Kept):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extension(_Kept):
+class Extension(Kept):
     """One extension of the goal state.
 
     Args:
@@ -110,7 +92,7 @@ class Extension(_Kept):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Handler(_Kept):
+class Handler(Kept):
     """What is installed of a handler.
 
     Args:
@@ -131,7 +113,7 @@ class Handler(_Kept):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sync(_Kept):
+class Sync(Kept):
     """The last contact with the service.
 
     Args:

@@ -6,12 +6,11 @@ Everything that differs between a machine, a bed and a test is a constructor arg
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, TextIO
+from typing import Any, TextIO
 
 import httpx
 
@@ -42,8 +41,7 @@ from arcbed_agent.gcad.workers import PlainProcesses, ProcessRunner, Workers
 from arcbed_agent.himds.ipc import IpcServer, Method, Report
 from arcbed_agent.himds.uplink import Uplink
 from arcbed_agent.host.layout import Layout
-
-LOCK: Final = "gcad.lock"
+from arcbed_agent.host.lock import take_lock
 
 
 class Gcad:
@@ -290,11 +288,4 @@ class Gcad:
 
     def _take(self) -> None:
         make_folder(self.layout["guest_config"])
-        make_folder(self.layout["sockets"], mode=0o750)
-        lock = (self.layout["sockets"] / LOCK).open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise AgentError(6, f"another gcad runs below {self.layout.root}") from error
-        self._lock = lock
+        self._lock = take_lock(self.layout, "gcad")

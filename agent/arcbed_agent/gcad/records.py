@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
+
+from arcbed_agent.kept import Kept
 
 #: Documented: 14 days. The service says it with each pull.
 RETENTION_SECONDS: Final = 1_209_600
@@ -35,26 +37,8 @@ def generation(item: Item) -> int:
     return value if isinstance(value, int) else 0
 
 
-class _Kept:
-    """A dataclass that is kept in a file; members that are not known are ignored."""
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read `document`.
-
-        Raises:
-            TypeError: a member is missing.
-        """
-        names = {item.name for item in fields(cls)}  # type: ignore[arg-type]  # subclasses are dataclasses
-        return cls(**{key: value for key, value in document.items() if key in names})
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON object."""
-        return asdict(self)  # type: ignore[call-overload,no-any-return]  # subclasses are dataclasses
-
-
 @dataclass(frozen=True, kw_only=True)
-class Sync(_Kept):
+class Sync(Kept):
     """The last contact with the service.
 
     Args:
@@ -91,7 +75,7 @@ class Sync(_Kept):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published(_Kept):
+class Published(Kept):
     """The package that is in the assignment's folder.
 
     Args:
@@ -110,7 +94,7 @@ class Published(_Kept):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Assignment(_Kept):
+class Assignment(Kept):
     """One assignment.
 
     Args:

@@ -6,7 +6,6 @@ Everything that differs between a machine, a bed and a test is a constructor arg
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -44,6 +43,7 @@ from arcbed_agent.himds.upgrades import Launch, Upgrades
 from arcbed_agent.himds.uplink import Uplink
 from arcbed_agent.host.contract import Host
 from arcbed_agent.host.layout import Layout
+from arcbed_agent.host.lock import take_lock
 from arcbed_agent.logging import Redactor, fields
 
 
@@ -236,14 +236,7 @@ class Himds:
 
     def _take(self) -> None:
         make_folder(self.layout["home"])
-        make_folder(self.layout["sockets"], mode=0o750)
-        lock = (self.layout["sockets"] / "himds.lock").open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise AgentError(6, f"another himds runs below {self.layout['home']}") from error
-        self._lock = lock
+        self._lock = take_lock(self.layout, "himds", where=self.layout["home"])
 
     async def _detect_cloud(self) -> None:
         """Once for each start (agent 1.23)."""

@@ -5,8 +5,9 @@ Read from files, without starting a process. A daemon that runs without systemd 
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
+
+from arcbed_agent.host.lock import is_held
 
 #: Member of ARM's `serviceStatuses` to systemd unit.
 UNITS = {"guestConfigurationService": "gcad.service", "extensionService": "extd.service"}
@@ -27,7 +28,7 @@ def service_statuses(root: Path = Path("/"), locks: Path | None = None) -> dict[
 
 def unit_status(root: Path, unit: str, locks: Path | None = None) -> dict[str, str]:
     """Status and start type of one unit, in the words of `azcmagent show`."""
-    running = locks is not None and _held(locks / unit.replace(".service", ".lock"))
+    running = locks is not None and is_held(locks / unit.replace(".service", ".lock"))
     if not running and not any((root / folder / unit).exists() for folder in _UNIT_FOLDERS):
         return {"status": "not installed", "startupType": "not installed"}
     active = running or any((root / folder / unit).is_dir() for folder in _CGROUPS)
@@ -36,15 +37,3 @@ def unit_status(root: Path, unit: str, locks: Path | None = None) -> dict[str, s
         "status": "active" if active else "inactive",
         "startupType": "enabled" if enabled else "disabled",
     }
-
-
-def _held(lock: Path) -> bool:
-    """Whether somebody has it."""
-    try:
-        with lock.open() as probe:
-            fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
