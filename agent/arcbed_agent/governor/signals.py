@@ -149,6 +149,7 @@ class Tree:
         elapsed, self._looked = now - self._looked, now
         total = self._account.read(members)
         used, self._spent = total - self._spent, total
+        self._find_stopped(members)
         if self._rate is None:
             self.resume()
             self._count(used, elapsed)
@@ -208,6 +209,16 @@ class Tree:
         self._standing = True
         wait = (self._share - self._tokens) / (self._rate or 1.0)
         self.due = now + max(LEAST_SLICE, wait)
+
+    def _find_stopped(self, members: Mapping[int, Member]) -> None:
+        """What stands counts as stopped by us: who was being forked while its group was stopped does too.
+
+        The kernel hands such a signal on to the child when the fork is done, which is after our census.
+        """
+        if self._throttled_periods:
+            for member in members.values():
+                if member.state == "T":
+                    self._stopped.setdefault((member.pid, member.started))
 
     def _sort(self, members: Mapping[int, Member]) -> None:
         """Which members hardly use anything: those that were free to run and did not. Forget the ended."""

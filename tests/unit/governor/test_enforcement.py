@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,12 @@ from arcbed_agent.governor.cgroup1 import Cgroup1
 from arcbed_agent.governor.contract import GovernorError
 from arcbed_agent.governor.processes import cpu_seconds, look
 
+FREE = Limit(None)
 BURN = ["sh", "-c", "while :; do :; done"]
+
+
+def cmdline(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 async def span(seconds: float) -> None:
@@ -55,6 +61,20 @@ async def test_limit_can_be_changed_and_taken_away_while_a_command_runs(enforcin
     assert held < 12
     assert free > 2 * held
     await burner.kill()
+
+
+@pytest.mark.parametrize("limit", [Limit(50), FREE])
+async def test_process_that_stands_though_its_tree_runs_is_woken(open_governor, until, limit):
+    """As a process does that was being forked while signals stopped its group: nobody had counted it yet."""
+    governor = await open_governor(backend="signals")
+    script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; exec sleep 300"
+    idle = await governor.launch(["sh", "-c", script], name="one", limit=Limit(20))
+    await until(lambda: idle.usage().throttled_periods and b"sleep" in cmdline(idle.pid))
+    await governor.limit("one", limit)
+    os.kill(idle.pid, signal.SIGSTOP)
+
+    await until(lambda: look(idle.pid).state == "S")
+    await idle.kill()
 
 
 async def test_limit_that_is_given_again_gives_nothing_more(enforcing):
