@@ -105,7 +105,7 @@ class Extd:
         self.uplink = Uplink(local, clock, transport)
         self.identity = identity or Himds(layout, clock)
         self.store = Store(layout, self.log)
-        self.accounts = Accounts(layout, self.store, self.log)
+        self.accounts = Accounts(layout, self.store, self._limits_now, self.log)
         self.vault = Vault(layout["extensions"])
         self.secrets = Secrets(layout, self.vault, self.redactor)
         self.service = ExtensionService(self.uplink, self.identity, GasDirectory(clock))
@@ -169,6 +169,7 @@ class Extd:
                 wishes(config), owner="extd", root=self.layout.root, clock=self.clock
             )
         self.accounts.governor = self._governor
+        self.clock.listen(self.accounts.turned)
         announce(self.layout, "extd", self._governor.choice)
         self._rooms = await rooms.choose(
             self.layout, self._governor, allowed=config.flag("extd.allowHostChanges")
@@ -189,7 +190,7 @@ class Extd:
             commands=Commands(self.clock, f"{self.name}/command", self._governor, self.redactor),
             rooms=self._rooms,
             vault=self.vault,
-            limits=lambda: Limits.here(self.uplink.config),
+            limits=self._limits_now,
             endpoint=self._endpoint,
             redactor=self.redactor,
             log=self.log,
@@ -213,6 +214,7 @@ class Extd:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        await self.accounts.settled()
         await self.identity.close()
         await self.uplink.close()
         if self._lock is not None:
@@ -279,6 +281,9 @@ class Extd:
                 return body | {"handler": shown}
         return outcome.periodic(extension, handler, found, self.clock.now())
 
+    def _limits_now(self) -> Limits:
+        return Limits.here(self.uplink.config, self.clock)
+
     async def _endpoint(self) -> str:
         """The machine's local endpoint; the documented one while himds does not answer."""
         port = self.uplink.config.number("himds.port") or _PORT
@@ -315,7 +320,7 @@ class Extd:
         async def reload(_parameters: dict[str, Any], _report: Report) -> dict[str, Any]:
             async with self.clock.task(f"{self.name}/reload"):
                 await self.uplink.reload(LocalConfig.load(self.layout))
-                await self.accounts.follow(Limits.here(self.uplink.config))
+                await self.accounts.follow()
                 self._follow()
                 self.pulls.repace()
             return {}

@@ -3,10 +3,7 @@
 The worker is one process that copies itself for each evaluation, so the group is the worker with all copies
 and whatever scripts of a configuration have started, also what they left behind. The limit is set before the
 first evaluation, not before the worker's own start: loading Python takes half a second of CPU, which would be
-ten seconds of waiting at 5 %, and evaluates nothing. It then holds until the group is gone.
-
-A limit is kept in real time. While the bed's time stands still (stepped, or on the way of an advance),
-everybody waits for an evaluation, so then it is only measured.
+ten seconds of waiting at 5 %, and evaluates nothing. While time flows it then holds until the group is gone.
 """
 
 from __future__ import annotations
@@ -132,9 +129,7 @@ class GovernedProcesses:
         return self._governor
 
     def _limit(self) -> Limit:
-        if self._clock.standing is not None:
-            return Limit(None, why="the bed's time stands still")
-        return Limits.here(self._config).policy()
+        return Limits.here(self._config, self._clock).policy()
 
     def _turned(self) -> None:
         """Time has stopped, or flows again."""

@@ -1,7 +1,7 @@
 """CPU governance: commands run in groups that the operating system holds to a limit.
 
 governor = await choose(wishes(local_config), owner="gcad", root=layout.root, clock=clock)
-limits = Limits.here(local_config)
+limits = Limits.here(local_config, clock)
 worker = await governor.launch([python, "-m", "worker"], name="worker", limit=limits.policy())
 code = await worker.wait()
 report["engine"].update(worker.usage().document())

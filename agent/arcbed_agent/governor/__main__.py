@@ -72,7 +72,7 @@ class Trial:
     def _limit(self) -> Limit:
         if self._options.no_limit:
             return Limit(None, why="--no-limit")
-        limits = Limits.here(LocalConfig.load(self._layout))
+        limits = Limits.here(LocalConfig.load(self._layout), self._clock)
         if self._options.extension:
             return limits.extension(self._options.extension, self._options.during)
         return limits.policy()

@@ -9,11 +9,12 @@ and its like, is not published: docs/decisions/0010-percent-of-one-core.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from arcbed_agent.clock import Clock
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.governor.contract import Limit, Of
 from arcbed_agent.host.sources import this_machine
@@ -94,6 +95,7 @@ class Limits:
         policy_percent: `guestconfiguration.agent.cpulimit`, None while it is not set.
         extension_percent: `extensions.agent.cpulimit`, None while it is not set.
         unit: what percentages are of.
+        standing: time stands still, and nothing is limited.
     """
 
     profile: Profile
@@ -101,6 +103,7 @@ class Limits:
     policy_percent: int | None = None
     extension_percent: int | None = None
     unit: Of = field(default="core")
+    standing: bool = False
 
     def policy(self) -> Limit:
         """Of the policy agent and its worker."""
@@ -132,13 +135,20 @@ class Limits:
         return self._limit(percent, why)
 
     def _limit(self, percent: float, why: str) -> Limit:
+        if self.standing:
+            return Limit(None, self.unit, "time stands still")
         return Limit(percent, self.unit, why)
 
     @classmethod
-    def here(cls, config: LocalConfig) -> Limits:
-        """The limits of this machine; an os-release below `host.root` goes before its own."""
+    def here(cls, config: LocalConfig, clock: Clock) -> Limits:
+        """The limits of this machine now; an os-release below `host.root` goes before its own.
+
+        Limits hold in real time. While a bed's time stands still (stepped, frozen, or on the way of an
+        advance) everybody waits for what is running, so then there are none.
+        """
         shadow = config.text("host.root")
-        return cls.of(config, this_machine(Path(shadow) if shadow else None).read("etc/os-release"))
+        limits = cls.of(config, this_machine(Path(shadow) if shadow else None).read("etc/os-release"))
+        return limits if clock.standing is None else replace(limits, standing=True)
 
     @classmethod
     def of(cls, config: LocalConfig, os_release: str) -> Limits:

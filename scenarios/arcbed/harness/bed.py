@@ -186,9 +186,6 @@ class Bed:
         if self._backend is None:
             raise BedError(NOT_ENTERED)
         settings = dict(self._backend.settings(self.cloud.env))
-        if self.options.clock == "stepped":
-            # CPU limits hold in real time, which does not pass in a stepped bed; there use is measured only.
-            settings["governor.mode"] = "account"
         if heartbeat_seconds is not None:
             settings["himds.heartbeatSeconds"] = heartbeat_seconds
         host = await self._backend.machine(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from arcbed import handlers
 from arcbed_agent.detected import detected
 from arcbed_agent.governor import together
+from arcbed_cloud.clock import Keeper
 
 HANDLER = "Arcbed.Test.Sample"
 
@@ -31,21 +32,32 @@ async def test_the_machines_metadata_says_what_extensions_have_used_until_they_a
         said = detected(bed.layout)["extensionsCpuUsage"]
         account = bed.service.finals()[0]["governance"]
         assert said.startswith(f"sample: {account['cpuSecondsUsed']:g} s CPU in {account['wallSeconds']:g} s")
-        assert said.endswith(f"limit 30 % of one core not enforced ({account['backend']})")
+        assert said.endswith(f"no limit ({account['backend']})")
         bed.service.delete()
         await bed.pull(extd)
         await bed.pull(extd)
         assert detected(bed.layout) == {}
 
 
-async def test_a_changed_setting_reaches_what_a_handler_left_running(bed, tmp_path):
+async def test_what_a_handler_left_running_is_limited_while_time_flows_as_the_setting_says(bed, tmp_path):
+    bed.clock = bed.service.clock = clock = Keeper("live")
     bed.service.put(handlers.build("forking_a_daemon", tmp_path).read_bytes())
     async with bed.running() as extd:
+
+        async def limit():
+            await extd.accounts.settled()
+            return extd.status()["governance"][HANDLER]["cpuLimitPercent"]
+
+        await clock.freeze()
         await bed.pull(extd)
-        assert extd.status()["governance"][HANDLER]["cpuLimitPercent"] == 30
+        assert await limit() is None
+        await clock.resume()
+        assert await limit() == 30
         bed.configure(**{"extensions.agent.cpulimit": 7})
         await extd._methods()["reload"]({}, None)
-        assert extd.status()["governance"][HANDLER]["cpuLimitPercent"] == 7
+        assert await limit() == 7
+        await clock.freeze()
+        assert await limit() is None
 
 
 def test_the_account_of_an_operation_is_that_of_its_commands_together():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arcbed.harness import BedError, CloudOptions
+from arcbed.harness import BedError
 from arcbed.harness.governance import Watched
 
 
@@ -34,12 +34,3 @@ def test_a_chart_of_several_groups_has_their_sum():
     chart = watched.chart("both", {"a": "one", "b": "other"}, 5.0)
     assert [curve.label for curve in chart.curves] == ["one", "other", "together"]
     assert [value for _, value in chart.curves[2].points] == pytest.approx([30.0, 70.0])
-
-
-async def test_machines_of_a_stepped_bed_measure_cpu_time_and_limit_nothing_unless_asked_to(bed, backend):
-    await bed.machine("flowing")
-    bed.options = CloudOptions(clock="stepped")
-    await bed.machine("stepped")
-    await bed.machine("asked", config={"governor.mode": "enforce"})
-    modes = [backend.configs[name].get("governor.mode") for name in ("flowing", "stepped", "asked")]
-    assert modes == [None, "account", "enforce"]
