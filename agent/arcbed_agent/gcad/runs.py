@@ -25,6 +25,8 @@ from arcbed_agent.host.layout import Layout
 Run = Callable[[Assignment, ClockTask], Awaitable[Assignment]]
 #: A tag of the machine: custom packages audit and change nothing.
 AUDIT_ONLY: Final = ("CustomGuestConfigurationSetPolicy", "disable")
+#: Of the account of a run, for telemetry.
+_TOLD: Final = ("cpuSecondsUsed", "throttledSeconds", "enforced")
 _REPAIRING: Final = {"applyandautocorrect", "deployandautocorrect"}
 
 
@@ -73,7 +75,7 @@ class Runs:
         text = "run_consistency for '%s' execution completed in %d seconds"
         self._log.info(text, assignment.name, round(seconds), extra=by(DISPATCHER, job))
         found = self._result(outcome, job, limit)
-        self._tell_telemetry(assignment, found, seconds)
+        self._tell_telemetry(assignment, found, seconds, outcome.used)
         return self._reported(assignment, found, job, began, outcome)
 
     def _arguments(self, assignment: Assignment, tags: Mapping[str, str]) -> list[str]:
@@ -121,7 +123,9 @@ class Runs:
         document = reports.of_run(assignment, found, job=job, times=times, engine=engine)
         return reports.told(replace(assignment, initial=False, used=dict(outcome.used)), document, now)
 
-    def _tell_telemetry(self, assignment: Assignment, found: Mapping[str, Any], seconds: float) -> None:
+    def _tell_telemetry(
+        self, assignment: Assignment, found: Mapping[str, Any], seconds: float, used: Mapping[str, Any]
+    ) -> None:
         telemetry(
             self._layout["gc_agent_telemetry"],
             self._clock,
@@ -129,6 +133,7 @@ class Runs:
             assignment=assignment.name,
             error=(found.get("error") or {}).get("code", ""),
             durationMs=round(seconds * 1_000),
+            **{name: used[name] for name in _TOLD if name in used},
         )
 
 

@@ -199,6 +199,8 @@ async def test_the_machines_metadata_says_what_policies_have_used(governed, cont
         f"motd: {engine['cpuSecondsUsed']:g} s CPU in {engine['wallSeconds']:g} s, throttled for 0 s "
         f"in 0 of {engine['periods']} periods, no limit ({engine['backend']})"
     )
+    event = json.loads(governed.layout["gc_agent_telemetry"].read_text().splitlines()[-1])
+    assert (event["cpuSecondsUsed"], event["enforced"]) == (engine["cpuSecondsUsed"], False)
 
 
 # -- the limit -----------------------------------------------------------------------------------------------
