@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,14 @@ NAMES = {"sample": "Sample", "other": "Other", "first": "Run", "second": "Run"}
 #: What may be wished; a put is what is wished most.
 WISHES = ["put", "put", "other version", "automatic upgrade", "delete", "disable"]
 LINES = ["cut", "mend", "lose answers", "wait", "restart"]
+#: What undoes a command.
+UNDONE = {
+    "install": {"uninstall"},
+    "enable": {"disable", "uninstall"},
+    "disable": {"enable"},
+    "uninstall": {"install"},
+    "update": set(),
+}
 #: What a store is asked to write.
 WRITES = ("put", "put_handler", "remove", "remove_handler", "keep_sync")
 
@@ -197,10 +204,8 @@ class Life:
     # -- what must be so afterwards --------------------------------------------------------------------------
 
     def prove(self, extd: Any) -> None:
-        for kind in ("Sample", "Other"):
-            repeated = [run for run, times in Counter(self.runs(kind)).items() if times > 1]
-            assert repeated == [], self.runs(kind)
-        self.prove_several(self.runs("Run"))
+        for kind in set(NAMES.values()):
+            self.prove_once(self.runs(kind))
         for name, item in self.service.items.items():
             known = extd.store.get(name)
             assert known.settled, name
@@ -215,18 +220,18 @@ class Life:
         return path.read_text().splitlines() if path.exists() else []
 
     @staticmethod
-    def prove_several(runs: list[str]) -> None:
-        """A number of one configuration is enabled again only after a change of version has disabled it."""
-        enabled: dict[str, str] = {}
-        for run in runs:
-            version, command, number, name = run.split()
-            if command == "enable":
-                assert enabled.get(name) != f"{version} {number}", runs
-                enabled[name] = f"{version} {number}"
-            elif command == "disable":
-                enabled.pop(name, None)
-            elif command == "uninstall":
-                enabled.clear()
+    def prove_once(runs: list[str]) -> None:
+        """A command runs again for a version and a number only after what it did has been undone.
+
+        That is so when an upgrade has failed and the old version has come back.
+        """
+        for at, run in enumerate(runs):
+            version, command, _, name = run.split()
+            if run in runs[:at]:
+                last = at - 1 - runs[:at][::-1].index(run)
+                since = [tuple(one.split()) for one in runs[last + 1 : at]]
+                undone = [one for one in since if one[0] == version and one[1] in UNDONE[command]]
+                assert [one for one in undone if one[3] in {name, "-"}], runs
 
     def prove_disk(self, extd: Any) -> None:
         """There is one version of each handler that is wanted, and nothing of what is not."""

@@ -137,6 +137,7 @@ async def _disable(operation: Operation) -> Outcome:
         if not name:
             _disable_worked(operation, ended)
     disabled(operation, operation.folder(handler.version), name)
+    await _revive(operation, operation.folder(handler.version))
     return outcome.done("Plugin disabled", handler.version, operation.governance)
 
 
@@ -160,7 +161,9 @@ async def _remove(operation: Operation) -> Outcome:
             await _attempt(operation, "disable", folder, name)
         if name:
             disabled(operation, folder, name)
-    if not several.needed_by_others(operation):
+    if several.needed_by_others(operation):
+        await _revive(operation, folder)
+    else:
         if operation.plan["there"]:
             await _attempt(operation, "uninstall", folder, "")
         operation.phase("Uninstalling")
@@ -169,6 +172,12 @@ async def _remove(operation: Operation) -> Outcome:
         folder.remove_others()
         operation.tools.store.remove_handler(handler.name)
     return outcome.done("Plugin uninstalled", version, operation.governance)
+
+
+async def _revive(operation: Operation, folder: Folder) -> None:
+    """What the others lost by a change of version that this one has begun and does not end."""
+    if folder.exists():
+        await several.revive(operation, folder, extra=environment.after_uninstall(environment.NOT_RUN))
 
 
 async def _attempt(operation: Operation, command: str, folder: Folder, extension: str) -> Ended | None:

@@ -231,6 +231,21 @@ ROWS = [
         handler=(OLD, "Enabled", "Ready"),
         check=lambda play: _enabled(play, "first", "second"),
     ),
+    *(
+        Row(
+            rule="several.version-change-and-failure",
+            case=f"update fails, and the one that began it is {end}",
+            steps=[one("first"), one("second"), one("first", {"update": "exit 4\n"}, version=NEW), last],
+            handler=(OLD, "Enabled", "Ready"),
+            check=every(
+                lambda play: _enabled(play, "second"), lambda play: _last_runs(play, "1.0.0 enable 0 second")
+            ),
+        )
+        for end, last in (
+            ("deleted", delete("first")),
+            ("disabled", one("first", version=NEW, desiredState="disabled")),
+        )
+    ),
     Row(
         rule="several.version-change-and-failure",
         case="an automatic upgrade that fails brings all back",
