@@ -32,6 +32,7 @@ class Store:
     def __init__(self, layout: Layout, log: logging.Logger | None = None) -> None:
         self._folder = layout["extension_state"]
         self._reports = layout["extension_reports"]
+        self._usage = layout["extension_usage"]
         self._log = log or logging.getLogger("extd")
         self._kept: dict[str, Extension] = {}
         self._handlers: dict[str, Handler] = {}
@@ -46,7 +47,8 @@ class Store:
         """Read what is there; what cannot be read is asked for again."""
         for name in ("", "items", "handlers", "runs"):
             sweep(make_folder(self._folder / name, mode=0o700))
-        sweep(self._reports)
+        for folder in (self._reports, self._usage.parent):
+            sweep(folder)
         self.sync = Sync()
         with suppress(OSError, ValueError, TypeError):
             self.sync = Sync.from_json(json.loads((self._folder / "sync.json").read_bytes()))

@@ -58,3 +58,17 @@ async def test_news_that_comes_during_a_pull_leads_to_another(bed):
         await bed.pull(extd)
         assert len(bed.service.asked("GET", "/extensions")) - before == 2
     assert bed.runs == ["1.0.0 install 0 -", "1.0.0 enable 0 -"]
+
+
+async def test_what_a_kill_has_left_half_written_is_swept_at_the_next_start(bed):
+    killed = 2**22 + 1  # more than any process id
+    left = [
+        bed.layout["guest_config"] / f".extension_usage.json.{killed}-1.new",
+        bed.layout["extension_reports"] / f".Arcbed.Test.Sample.json.{killed}-2.new",
+        bed.layout["extension_state"] / "items" / f".sample.json.{killed}-3.new",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    async with bed.running():
+        assert [path for path in left if path.exists()] == []
