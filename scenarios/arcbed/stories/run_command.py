@@ -15,7 +15,8 @@ SECRET = "correct-horse-battery-staple"
 LINES = 2_000
 #: Prints more than a view holds, and a secret to each stream.
 LONG = f'i=0; while [ $i -lt {LINES} ]; do echo "line $i of $name"; i=$((i+1)); done; echo "with $secret" >&2'
-STORAGE = "blobs/runcommands/results"
+ACCOUNT = "runcommands"
+STORAGE = f"blobs/{ACCOUNT}/results"
 
 
 @scenario("A run command and its output", options=CloudOptions(clock="stepped", start="2026-03-01"))
@@ -107,9 +108,12 @@ async def run(bed: Bed, web: Machine, name: str, **properties: Any) -> Mapping[s
 
 
 async def address(bed: Bed, name: str, permissions: str) -> str:
-    """The address of a blob with a signature."""
+    """The address of a blob, as the machine can use it, with a signature."""
     found = await bed.cloud.admin.call("POST", f"{STORAGE}/{name}?permissions={permissions}")
-    return str(found["url"])
+    url, _, signature = str(found["url"]).partition("?")
+    if "names" not in bed.place.lacks:
+        url = f"https://{ACCOUNT}.blob.core.windows.net/results/{name}"
+    return f"{url}?{signature}"
 
 
 async def read(bed: Bed, name: str) -> str:
