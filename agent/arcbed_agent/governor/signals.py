@@ -150,6 +150,8 @@ class Tree:
         total = self._account.read(members)
         used, self._spent = total - self._spent, total
         self._find_stopped(members)
+        if used > 0:
+            self._busy = now
         if self._rate is None:
             self.resume()
             self._count(used, elapsed)
@@ -176,7 +178,6 @@ class Tree:
         if idle and self._stopped:  # those that may run wait for others that may not
             self._let_some_run()
         at_once = max(1, min(len(members), CORES))
-        self._busy = self._busy if idle else now
         longest = REST if now - self._busy >= RESTING else IDLE
         self._pause = min(longest, 2 * self._pause) if idle else LEAST_SLICE
         allowed = max(LEAST_SLICE, min(self._tokens / at_once, self.period))
