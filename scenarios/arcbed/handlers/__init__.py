@@ -27,7 +27,7 @@ def kind_of(sample: str) -> str:
 def build(sample: str, folder: Path, *, version: str = "1.0.0") -> Path:
     """Zip a sample into `folder` as ``Arcbed.Samples.<Type>__<version>.zip``.
 
-    Zips lose modes in the field, so none is set here either.
+    Zips lose modes in the field, so none is set here either. The same sample is the same zip, byte for byte.
 
     Raises:
         FileNotFoundError: there is no such sample.
@@ -39,6 +39,12 @@ def build(sample: str, folder: Path, *, version: str = "1.0.0") -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(source.rglob("*")):
             if file.is_file():
-                archive.writestr(file.relative_to(source).as_posix(), file.read_bytes())
-        archive.writestr("bin/common.sh", (HERE / "common" / "handler.sh").read_bytes())
+                _add(archive, file.relative_to(source).as_posix(), file)
+        _add(archive, "bin/common.sh", HERE / "common" / "handler.sh")
     return path
+
+
+def _add(archive: zipfile.ZipFile, name: str, file: Path) -> None:
+    member = zipfile.ZipInfo(name, (2022, 3, 1, 0, 0, 0))
+    member.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(member, file.read_bytes())

@@ -30,6 +30,17 @@ def test_every_sample_is_a_package_with_a_manifest_that_can_be_used(tmp_path, sa
         assert {line.split()[0] for line in manifest.commands.values()} <= set(archive.namelist())
 
 
+def test_a_sample_is_the_same_zip_every_time(tmp_path):
+    """Its hash is in the event log, which is the same for the same seed."""
+    made = []
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        path = handlers.build("well_behaved", tmp_path / str(number))
+        made.append((path.read_bytes(), zipfile.ZipFile(path).infolist()[0].date_time))
+    assert made[0] == made[1]
+    assert made[0][1] == (2022, 3, 1, 0, 0, 0)
+
+
 @pytest.mark.parametrize("stage", ["install", "enable"])
 async def test_a_sample_that_fails_is_reported_with_51(bed, tmp_path, stage):
     async with put(bed, tmp_path, f"failing_{stage}"):
