@@ -20,6 +20,7 @@ MASKED: Final = frozenset(
         "backend",
         "certificate",
         "certificates",
+        "catalogSha256",
         "cgroup",
         "client_assertion",
         "client_secret",
@@ -63,13 +64,16 @@ _TEXTS: Final = (
     # Ports are any that were free.
     (re.compile(r"\b(localhost|127\.0\.0\.1):\d+"), r"\1"),
 )
+#: A catalogue of an extension's package is clear-signed, with a date and a key that are the bed's own.
+_SIGNED: Final = b"-----BEGIN PGP SIGNED MESSAGE-----"
+_SIGNATURE: Final = b"-----BEGIN PGP SIGNATURE-----"
 
 
 class Digest:
     """Sixteen hex digits of SHA-256 over a body that arrives in parts, without what is masked.
 
     Args:
-        content_type: JSON and forms are read, everything else counts as it is.
+        content_type: JSON and forms are read, everything else counts as it is, less an OpenPGP signature.
         encoding: ``gzip`` or empty.
     """
 
@@ -80,11 +84,14 @@ class Digest:
         self._parts: list[bytes] = []
         self._sha = hashlib.sha256()
         self._empty = True
+        self._signed = False
 
     def add(self, part: bytes) -> None:
         """One part more."""
+        if self._empty and part.startswith(_SIGNED):
+            self._signed = True
         self._empty = self._empty and not part
-        if self._json or self._form:
+        if self._json or self._form or self._signed:
             self._parts.append(part)
         else:
             self._sha.update(part)
@@ -95,6 +102,8 @@ class Digest:
             return ""
         if self._json or self._form:
             self._sha = hashlib.sha256(self._plain(b"".join(self._parts)))
+        elif self._signed:
+            self._sha = hashlib.sha256(b"".join(self._parts).partition(_SIGNATURE)[0])
         return self._sha.hexdigest()[:16]
 
     def _plain(self, body: bytes) -> bytes:

@@ -60,6 +60,17 @@ def test_ports_tokens_and_signatures_inside_texts_make_no_difference(one: str, o
     assert digest({"url": one}) == digest({"url": other})
 
 
+def test_signature_of_a_catalogue_makes_no_difference_and_what_it_lists_does() -> None:
+    def digest(listed: bytes, signature: bytes) -> str:
+        made = Digest("application/octet-stream")
+        made.add(b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n" + listed)
+        made.add(b"\n-----BEGIN PGP SIGNATURE-----\n" + signature)
+        return made.text()
+
+    assert digest(b"a package.zip", b"one") == digest(b"a package.zip", b"other")
+    assert digest(b"a package.zip", b"one") != digest(b"b package.zip", b"one")
+
+
 def test_form_is_masked_and_other_bodies_count_as_they_are() -> None:
     form = "application/x-www-form-urlencoded"
     assert digest(b"client_id=a&client_assertion=x", form) == digest(b"client_id=a&client_assertion=y", form)
