@@ -7,6 +7,8 @@ give. That an unlimited burner gets a whole core is only true on an idle one.
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -18,6 +20,15 @@ pytestmark = [pytest.mark.long, pytest.mark.alone]
 BURN = ["sh", "-c", "while :; do :; done"]
 #: Two burners that have left their parents and their session.
 DAEMONS = ["sh", "-c", "(setsid sh -c 'while :; do :; done' &); (setsid sh -c 'while :; do :; done' &)"]
+#: Says how many rounds it has come to in ten seconds; it seldom asks the kernel, which has its own price.
+ROUNDS = """
+import time
+rounds, end = 0, time.monotonic() + 10
+while time.monotonic() < end:
+    for _ in range(10_000):
+        rounds += 1
+print(rounds)
+"""
 STORM = ["sh", "-c", "while :; do /bin/true; done"]
 
 
@@ -84,3 +95,19 @@ async def test_burner_without_a_limit_uses_a_core(enforcing, record_property):
     record_property("percent", used)
 
     assert used > 80
+
+
+async def test_work_that_is_done_within_five_percent_is_a_twentieth(enforcing, record_property):
+    """Without any account: what the limited program itself has got done, beside the same without a limit."""
+
+    async def rounds(limit: Limit) -> int:
+        command = [sys.executable, "-S", "-c", ROUNDS]
+        counting = await enforcing.launch(command, name="one", limit=limit, stdout=subprocess.PIPE)
+        done = int(await counting.stdout.read())
+        await counting.wait()
+        return done
+
+    share = 100 * await rounds(Limit(5)) / await rounds(Limit(None))
+    record_property("percent", share)
+
+    assert share == pytest.approx(5.0, abs=1.0)
