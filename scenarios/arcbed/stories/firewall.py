@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arcbed.harness import Bed, CloudOptions, Machine, NotCoveredError
+from arcbed.harness import Bed, CloudOptions, Machine
 from arcbed.harness.checks import contains, equal, eventually, exited, true
 from arcbed.harness.scenario import scenario
 
@@ -43,7 +43,8 @@ async def story(bed: Bed) -> None:
     """
     await bed.cloud.register()
     await bed.cloud.new_group(GROUP)
-    shop = await bed.machine("shop-01", resource_group=GROUP)
+    quick = {"gcad.pullSeconds": 2 * PERIOD}
+    shop = await bed.machine("shop-01", resource_group=GROUP, config=quick)
     await is_refused(bed, shop)
     await is_connected(bed, shop)
     await stays_connected(bed, shop)
@@ -123,8 +124,45 @@ async def fails_by_name(bed: Bed, shop: Machine) -> None:
         true("a token is refused", answer.status_code >= 500, answer.status_code)
         contains("what refuses it", answer.text, "login.microsoftonline.com")
 
-    async with bed.step("Without guest configuration, notifications and package storage"):
-        raise NotCoveredError("the agent has no daemon yet that uses these hosts after it is connected")
+    async with (
+        bed.step(
+            "Without guest configuration no policy can arrive, and it stays Connected",
+            ["network.guest-configuration-always"],
+        ),
+        shop.blocked("*.guestconfiguration.azure.com"),
+    ):
+        await says(shop, "gc_agent_log", "Failed to update assignments", "guestconfiguration.azure.com")
+        await beats(shop, times=DISCONNECTED_AFTER // PERIOD + 2)
+        equal("status in ARM", await status(bed, shop), "Connected")
+
+    async with (
+        bed.step("Without notifications it asks by itself", ["network.notifications-or-polls"]),
+        shop.blocked("guestnotificationservice.azure.com", "*.servicebus.windows.net"),
+    ):
+        before = len(lines(shop, "himds_log"))
+        await shop.stop()
+        await shop.start()
+        await says(shop, "himds_log", "Notification channel cannot be opened, polling goes on", skip=before)
+        await says(shop, "gc_agent_log", "Assignments were received")
+
+
+def lines(machine: Machine, log: str) -> list[str]:
+    """What is in a log."""
+    return machine.path(log).read_text().splitlines()
+
+
+async def says(machine: Machine, log: str, *texts: str, skip: int | None = None) -> None:
+    """Wait for a line of a log that has all of `texts`, after `skip` lines; None is those that it has now.
+
+    Raises:
+        CheckError: there is none.
+    """
+    before = len(lines(machine, log)) if skip is None else skip
+
+    async def new() -> bool:
+        return any(all(text in line for text in texts) for line in lines(machine, log)[before:])
+
+    await eventually(f"{log} says {', '.join(texts)}", new, within=60)
 
 
 async def leaves(bed: Bed, shop: Machine) -> None:
