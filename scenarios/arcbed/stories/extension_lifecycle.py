@@ -158,6 +158,16 @@ async def follows_its_settings(stage: Stage) -> None:
         equal("in ARM", await stage.settled(PROBE), "Succeeded")
         equal("what ran", stage.ran(kind), ["1.0.0 enable 2"])
 
+    async with bed.step("100 KB of settings arrive whole", ["extension.enable-again"]):
+        much = "x" * 100_000
+        (await extensions.patch(bed, web, PROBE, settings={"colour": "red", "much": much})).expect_ok()
+        equal("in ARM", await stage.settled(PROBE), "Succeeded")
+        equal("what ran", stage.ran(kind), ["1.0.0 enable 3"])
+        written = json.loads((extensions.folder(web, kind) / "config/3.settings").read_text())
+        (inner,) = written["runtimeSettings"]
+        arrived = inner["handlerSettings"]["publicSettings"]
+        true("all of it", arrived == {"colour": "red", "much": much}, f"{len(str(arrived))} characters")
+
 
 async def upgrades(stage: Stage) -> None:
     """A newer minor version, without anybody's request."""
@@ -369,7 +379,7 @@ async def obeys_the_machine(stage: Stage) -> None:
         ["extension.allow-list"],
     ):
         exited(await web.azcmagent("config", "set", "extensions.allowlist", "Contoso.Tools/Other"), 0)
-        (await extensions.patch(bed, web, PROBE, settings={"colour": "red"})).expect_ok()
+        (await extensions.patch(bed, web, PROBE, settings={"colour": "black"})).expect_ok()
         equal("in ARM", await stage.settled(PROBE), "Failed")
         contains("its message", await stage.message(PROBE), "extensions.allowlist")
         equal("nothing ran", stage.ran(kind), [])
