@@ -222,6 +222,17 @@ def test_service_that_keeps_ending_is_given_up(machine):
     machine.wait("systemctl show -P Result restless | grep -x start-limit-hit")
 
 
+def test_service_that_was_given_up_starts_again_after_reset_failed(machine):
+    unit(machine, "often", "ExecStart=/bin/sleep 60")
+    for _ in range(5):
+        machine.sh("systemctl start often && systemctl stop often")
+    assert machine.run("systemctl", "start", "often", check=False).returncode == 1
+    assert machine.run("systemctl", "show", "-P", "Result", "often").stdout == "start-limit-hit\n"
+    machine.run("systemctl", "reset-failed", "often")
+    machine.run("systemctl", "start", "often")
+    assert machine.run("systemctl", "is-active", "often").stdout == "active\n"
+
+
 def test_service_sees_its_units_user_drop_ins_and_files_and_the_managers_environment(machine):
     machine.sh("mkdir -p /etc/systemd/system/seen.service.d; echo FROM_FILE=three > /etc/seen.env")
     more = '[Service]\\nEnvironment="DROPPED=two words"\\n'

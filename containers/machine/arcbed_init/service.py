@@ -64,6 +64,13 @@ class Service:
         self._starts.clear()
         return await self.start()
 
+    async def reset_failed(self) -> None:
+        """Forget how it failed and how often it was started."""
+        self._starts.clear()
+        if self.state == "failed":
+            self.result = "success"
+            self._become("inactive", "dead")
+
     async def reload(self) -> bool:
         """Run ExecReload."""
         environment = self._environment() | {"MAINPID": str(self.main_pid)}

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Supervisor:
             "stop": Service.stop,
             "restart": Service.restart,
             "reload": Service.reload,
+            "reset-failed": Service.reset_failed,
         }
 
     async def run(self) -> None:
@@ -111,8 +113,10 @@ class Supervisor:
             answer = {"error": "no-unit", "unit": str(error)}
         except (ValueError, KeyError, TypeError) as error:
             answer = {"error": "bad-request", "message": str(error)}
-        writer.write(json.dumps(answer).encode() + b"\n")
-        await writer.drain()
+        # Whoever asked may be gone, as after a kill.
+        with suppress(ConnectionError):
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
         writer.close()
 
     async def _handle(self, request: dict[str, Any]) -> dict[str, Any]:

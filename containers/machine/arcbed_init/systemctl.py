@@ -297,8 +297,10 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.quiet:
             print(f"Running in chroot, ignoring command '{verb}'", file=sys.stderr)
         return 0
-    if verb in {"set-environment", "unset-environment", "daemon-reload", "daemon-reexec", "reset-failed"}:
+    if verb in {"set-environment", "unset-environment", "daemon-reload", "daemon-reexec"}:
         return _manage(verb, names)
+    if verb == "reset-failed":
+        return act(verb, names or [unit["Id"] for unit in ask(verb="list")["units"]])
     if verb in {"start", "stop", "restart", "try-restart", "reload", "reload-or-restart", "force-reload"}:
         return act(verb, names)
     properties = [part for value in (*arguments.property, *arguments.valued) for part in value.split(",")]
@@ -325,7 +327,7 @@ def _manage(verb: str, names: list[str]) -> int:
         ask(verb=verb, values=dict(name.split("=", 1) for name in names if "=" in name))
     elif verb == "unset-environment":
         ask(verb=verb, names=names)
-    elif verb != "reset-failed":
+    else:
         ask(verb="daemon-reload")
     return 0
 

@@ -30,7 +30,8 @@ CA_FILE = "usr/local/share/ca-certificates/arcbed.crt"
 PORT = 40342
 #: Folders that belong to the agent, for listings.
 OWN = ("/opt/azcmagent", "/var/opt/azcmagent", "/var/lib/GuestConfig")
-KILL = "kill -KILL $(systemctl show -p MainPID --value {0}); systemctl stop {0}"
+#: Whoever kills often meets no limit of starts: that is for services which end by themselves.
+KILL = "kill -KILL $(systemctl show -p MainPID --value {0}); systemctl stop {0}; systemctl reset-failed {0}"
 
 
 class DockerMachine:
