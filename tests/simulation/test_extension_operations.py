@@ -260,11 +260,3 @@ def live(steps: list[Step]) -> None:
 @given(STEPS)
 def test_whatever_happens_no_command_runs_twice_and_no_result_is_lost(steps):
     live(steps)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-@settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-@given(STEPS)
-def test_whatever_happens_for_long_no_command_runs_twice_and_no_result_is_lost(steps):
-    live(steps)
