@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from arcbed import handlers
-from arcbed.harness.arm import Answer
+from arcbed.harness.arm import ENDED, Answer
 from arcbed.harness.bed import Bed
 from arcbed.harness.checks import eventually
 from arcbed.harness.contract import MachinePath
@@ -21,7 +21,6 @@ from arcbed.harness.process import Completed
 VERSION: Final = "2024-07-10"
 #: The type of the sample whose commands can be held.
 WAITING: Final = handlers.kind_of("waiting")
-STATES: Final = frozenset({"Succeeded", "Failed", "Canceled"})
 
 
 @dataclass(frozen=True, order=True)
@@ -107,9 +106,13 @@ async def view(bed: Bed, machine: Machine, name: str) -> Mapping[str, Any]:
 
 
 async def state(bed: Bed, machine: Machine, name: str) -> str:
-    """`provisioningState` of an extension; empty where ARM has none of that name."""
+    """`provisioningState` of an extension; empty where ARM has none of that name.
+
+    Raises:
+        BedError: ARM refuses to say.
+    """
     answer = await get(bed, machine, name)
-    return str(answer.body["properties"]["provisioningState"]) if answer.ok else ""
+    return "" if answer.status == 404 else str(answer.expect_ok().body["properties"]["provisioningState"])
 
 
 async def message(bed: Bed, machine: Machine, name: str) -> str:
@@ -126,7 +129,7 @@ async def settled(bed: Bed, machine: Machine, name: str, *, minutes: int = 10) -
     """
     for _ in range(minutes + 1):
         found = await state(bed, machine, name)
-        if not found or found in STATES:
+        if not found or found in ENDED:
             return found
         await bed.advance(minutes=1)
     raise BedError(f"the extension {name} is {found} after {minutes} minutes of the bed's time")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from arcbed.harness import Bed, CloudOptions, Machine, extensions
+from arcbed.harness.arm import ENDED
 from arcbed.harness.checks import contains, equal, exited, true
 from arcbed.harness.scenario import scenario
 
@@ -99,7 +100,7 @@ async def run(bed: Bed, web: Machine, name: str, **properties: Any) -> Mapping[s
     for _ in range(10):
         await bed.advance(minutes=1)
         shown = (await bed.cloud.arm.get(path, extensions.VERSION)).expect_ok().body["properties"]
-        if shown["provisioningState"] in extensions.STATES:
+        if shown["provisioningState"] in ENDED:
             break
     equal("provisioningState", shown["provisioningState"], "Succeeded")
     true("the resource tells no secret", SECRET not in str(shown) and "sig=" not in str(shown), shown)
