@@ -160,7 +160,8 @@ class Tree:
         self._sort(members)
         saved = CARRY if self._standing or used > 0 else 1
         self._tokens = min(saved * self._share, self._tokens + self._rate * elapsed - used)
-        if self._standing:
+        stood = self._standing
+        if stood:
             self._throttled += elapsed * min(len(self._stopped), CORES)
             if self._tokens < 0.95 * self._share:
                 self._stop(members, now)
@@ -174,7 +175,8 @@ class Tree:
             return
         else:
             self._count(used, elapsed)
-        idle = used < 0.01 * elapsed and elapsed > LEAST_SLICE
+        # What was stopped used nothing because of that: it is looked at soon, as what is busy.
+        idle = not stood and used < 0.01 * elapsed and elapsed > LEAST_SLICE
         if idle and self._stopped:  # those that may run wait for others that may not
             self._let_some_run()
         at_once = max(1, min(len(members), CORES))
