@@ -13,7 +13,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -30,19 +30,36 @@ REFUSAL: Final = (
 _COPIED: Final = "etc usr var opt root home srv boot tmp mnt media"
 #: Folders of the machine that appear at their documented places.
 _SHOWN: Final = "var/lib/waagent var/lib/GuestConfig var/opt/azcmagent opt/GC_Ext"
+#: Root may cover a folder whatever is mounted below it. In a user namespace the kernel refuses that where it
+#: could show what a mount of the computer's hides: such a folder is made again in memory, and the folders in
+#: it are covered.
 _BUILD: Final = r"""
 set -e
-root=$1; scratch=$2
+root=$1; scratch=$2; real_root=$3
+cover() {
+  mkdir -p "up$1" "work$1"
+  if said=$(mount -t overlay -o "lowerdir=$1,upperdir=up$1,workdir=work$1" arcbed "$1" 2>&1); then return; fi
+  if [ "$real_root" = yes ]; then echo "$said"; exit 1; fi
+  mkdir -p "again$1"
+  mount -t tmpfs -o mode=0755 arcbed "again$1"
+  for found in "$1"/* "$1"/.[!.]*; do
+    place="again$found"
+    if [ -L "$found" ] || [ -f "$found" ]; then cp -a "$found" "$place" 2>/dev/null || true
+    elif [ -d "$found" ]; then mkdir "$place"; mount --rbind "$found" "$place"
+    fi
+  done
+  mount --rbind "again$1" "$1"
+  for found in "$1"/* "$1"/.[!.]*; do
+    if [ -d "$found" ] && [ ! -L "$found" ]; then cover "$found"; fi
+  done
+}
 mount --make-rprivate /
 mount -t tmpfs -o mode=0755 arcbed "$scratch"
 cd "$scratch"
 mkdir real
 mount --bind "$root" real
 for name in %(copied)s; do
-  if [ -d "/$name" ] && [ ! -L "/$name" ]; then
-    mkdir -p "up/$name" "work/$name"
-    mount -t overlay -o "lowerdir=/$name,upperdir=up/$name,workdir=work/$name" arcbed "/$name"
-  fi
+  if [ -d "/$name" ] && [ ! -L "/$name" ]; then cover "/$name"; fi
 done
 for name in %(shown)s; do
   if [ -d "real/$name" ]; then mkdir -p "/$name"; mount --bind "real/$name" "/$name"; fi
@@ -57,6 +74,15 @@ exec >/dev/null 2>&1
 trap : TERM INT HUP
 while :; do sleep 86400 & wait $!; done
 """ % {"copied": _COPIED, "shown": _SHOWN}  # noqa: UP031 - the shell's own braces would clash
+#: What a room needs of the kernel, tried in a namespace that is gone with it.
+_TRIAL: Final = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs arcbed /tmp
+mkdir /tmp/up /tmp/work
+mount -t overlay -o lowerdir=/etc,upperdir=/tmp/up,workdir=/tmp/work arcbed /etc
+mount -t proc proc /proc
+"""
 
 
 class RoomError(Exception):
@@ -184,8 +210,9 @@ class Namespaces:
     async def _build(self, handler: str, limit: Limit) -> int:
         make_folder(self._folder, mode=0o700)
         scratch = make_folder(self._scratch(handler), mode=0o700)
+        root = "yes" if os.geteuid() == 0 else "no"
         room = await self._governor.launch(
-            [*unshared(), "/bin/sh", "-c", _BUILD, "arc-room", str(self._layout.root), str(scratch)],
+            [*unshared(), "/bin/sh", "-c", _BUILD, "arc-room", str(self._layout.root), str(scratch), root],
             name=handler,
             limit=limit,
             stdout=subprocess.PIPE,
@@ -239,7 +266,8 @@ async def choose(layout: Layout, governor: Governor, *, allowed: bool) -> Rooms:
 def _probe() -> str:
     """Why there can be no namespaces here; empty if there can."""
     try:
-        words: Sequence[str] = [*unshared(), _program("nsenter"), "--version"]
+        _program("nsenter")
+        words = [*unshared(), "/bin/sh", "-c", _TRIAL]
     except RoomError as error:
         return str(error).partition(". ")[2].partition(",")[0]
     tried = subprocess.run(words, capture_output=True, env=_plain(), timeout=20, check=False)

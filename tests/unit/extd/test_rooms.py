@@ -80,13 +80,15 @@ def running(words):
 
 
 async def test_without_namespaces_handlers_are_refused_with_the_way_out(bed, monkeypatch):
-    monkeypatch.setattr(rooms, "_probe", lambda: "Namespaces are not allowed here")
+    monkeypatch.setattr(rooms, "_TRIAL", "echo mount: not permitted >&2; exit 1")
     bed.service.put(bed.handler())
     async with bed.running() as extd:
         await bed.pull(extd)
     (final,) = bed.service.finals()
     assert final["state"] == "Failed"
-    assert "extd.allowHostChanges" in final["instanceView"]["message"]
+    message = final["instanceView"]["message"]
+    assert "Namespaces are not allowed here (mount: not permitted), so they are not run." in message
+    assert "extd.allowHostChanges" in message
     assert bed.runs == []
 
 
