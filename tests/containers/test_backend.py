@@ -18,7 +18,7 @@ from arcbed.harness.checks import exited
 from arcbed.harness.containers import networks, reaper
 from arcbed.harness.containers.backend import DockerBackend
 from arcbed.harness.containers.engine import Engine, Images
-from arcbed.harness.places import DOCKER
+from arcbed.harness.places import DOCKER, DOCKER_SYSTEMD
 from arcbed.harness.process import ProcessDiedError
 from arcbed.harness.scenario import Scenario, discover
 from arcbed_agent import AGENT_VERSION
@@ -62,6 +62,38 @@ async def test_every_story_holds_on_docker(name, two_versions, monkeypatch):
 
     assert told.outcome == "passed", told.error
     assert told.clauses()
+
+
+SYSTEMD = pytest.mark.skipif(
+    not Path("/sys/fs/cgroup/systemd").is_dir() or os.geteuid() != 0,
+    reason="needs cgroup v1 and root, to make a group",
+)
+
+
+@SYSTEMD
+async def test_machines_can_have_systemd_and_leave_no_group_of_theirs_behind():
+    before = set(Path("/sys/fs/cgroup").glob("*/arcbed-*"))
+    async with Bed(place=DOCKER_SYSTEMD) as bed:
+        await bed.cloud.new_group(GROUP)
+        machine = await bed.machine("web-01", resource_group=GROUP)
+        exited(await machine.connect(), 0)
+        assert (await machine.command("cat", "/proc/1/comm")).stdout == "systemd\n"
+        shown = await machine.azcmagent("show", "CPU Limit Backend")
+        assert "systemd" in shown.output
+        await machine.kill_agent()
+        await machine.start_agent()
+        exited(await machine.azcmagent("show", "Agent Status"), 0, "Connected")
+    assert set(Path("/sys/fs/cgroup").glob("*/arcbed-*")) == before
+
+
+@SYSTEMD
+@pytest.mark.long
+@pytest.mark.alone
+@pytest.mark.timeout(1_800)
+async def test_limits_hold_where_systemd_is_pid_1():
+    told = await runner.run_one(discover()["cpu-governance"], seed="7", place=DOCKER_SYSTEMD)
+    assert told.outcome == "passed", told.error
+    assert [step.outcome for step in told.steps] == ["passed"] * len(told.steps)
 
 
 async def test_machines_that_are_made_together_come_up_together(bed):

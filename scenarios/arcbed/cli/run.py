@@ -21,7 +21,11 @@ def run(
     names: Annotated[list[str] | None, typer.Argument(help="Scenarios; see `arcbed list`.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Run every scenario.")] = False,
     backend: Annotated[
-        str, typer.Option(help="What beds are made of: process (on this computer), or docker (containers).")
+        str,
+        typer.Option(
+            help="What beds are made of: process (on this computer), docker (containers), or docker-systemd "
+            "(containers whose PID 1 is systemd)."
+        ),
     ] = "process",
     seed: Annotated[str, typer.Option(help="Seed of all ids; printed, so that a run can be repeated.")] = "",
     report: Annotated[Path, typer.Option(help="Folder of the reports.", file_okay=False)] = Path("reports"),
@@ -57,7 +61,7 @@ def run(
     summary(out, result, write(result, report))
     if folder:
         out.print(f"  kept     {folder}")
-        if place is places.DOCKER:
+        if place is not places.PROCESS:
             out.print("           and the containers; `arcbed down` removes them")
     raise typer.Exit(result.exit_code)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from arcbed.harness.contract import Backend
@@ -29,18 +30,20 @@ class Place:
 PROCESS = Place("process", ProcessBackend, LACKS)
 
 
-def _docker(folder: Path) -> Backend:
+def _docker(folder: Path, *, systemd: bool = False) -> Backend:
     try:
         from arcbed.harness.containers.backend import DockerBackend
     except ImportError as error:
         raise BedError(
             "the back end docker needs the Docker SDK: pip install 'arcbed[containers]'"
         ) from error
-    return DockerBackend(folder)
+    return DockerBackend(folder, systemd=systemd)
 
 
 DOCKER = Place("docker", _docker)
-PLACES: Mapping[str, Place] = {place.name: place for place in (PROCESS, DOCKER)}
+#: Machines whose PID 1 is systemd, where docker has a supervisor that stands in for it.
+DOCKER_SYSTEMD = Place("docker-systemd", partial(_docker, systemd=True))
+PLACES: Mapping[str, Place] = {place.name: place for place in (PROCESS, DOCKER, DOCKER_SYSTEMD)}
 
 
 def named(name: str) -> Place:

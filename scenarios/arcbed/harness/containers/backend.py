@@ -14,6 +14,7 @@ from arcbed.harness.containers.engine import Engine
 from arcbed.harness.containers.faults import Surroundings
 from arcbed.harness.containers.machine import CA_FILE, CLOCK_TOKEN_FILE, DockerMachine
 from arcbed.harness.containers.proxy import DockerProxy
+from arcbed.harness.containers.systemd import CgroupPart
 from arcbed.harness.contract import CloudOptions, ProxyKind
 from arcbed.harness.errors import BedError
 
@@ -27,10 +28,12 @@ class DockerBackend:
     Args:
         folder: of this process, for what it has to know; nothing in it is mounted.
         engine: where; by default the one that `DOCKER_HOST` names, for a bed with a new id.
+        systemd: is PID 1 of the machines, instead of a supervisor that stands in for it.
     """
 
-    def __init__(self, folder: Path, engine: Engine | None = None) -> None:
+    def __init__(self, folder: Path, engine: Engine | None = None, *, systemd: bool = False) -> None:
         self.engine = engine or Engine(secrets.token_hex(4))
+        self._cgroups = CgroupPart(self.engine.bed) if systemd else None
         self._folder = folder
         self._watchdog: watchdog.Watchdog | None = None
         self._cloud: DockerCloud | None = None
@@ -41,11 +44,13 @@ class DockerBackend:
         """Make the networks, start resolver and control plane, and return when they are ready.
 
         Raises:
-            BedError: there is no engine, or an image is missing.
+            BedError: there is no engine, an image is missing, or there cannot be machines with systemd.
             NotReadyError: it does not become ready.
         """
         engine = self.engine
         await engine.do(lambda: engine.client)
+        if self._cgroups:
+            self._cgroups.make()
         folder = self._folder / "cloud"
         folder.mkdir(mode=0o700)
         self._watchdog = await asyncio.to_thread(watchdog.Watchdog, engine.bed, folder)
@@ -88,7 +93,7 @@ class DockerBackend:
             raise BedError(f"the bed has a machine called {name} already")
         cloud, around = self._ready()
         self._names.add(name)
-        machine = DockerMachine(self.engine, name, around, bare=bare)
+        machine = DockerMachine(self.engine, name, around, bare=bare, cgroups=self._cgroups)
         clock = {
             "clock.address": cloud.clock_address,
             "clock.machine": name,
@@ -118,6 +123,8 @@ class DockerBackend:
     def _reap(self) -> None:
         for _ in range(5):
             if not reaper.remove(self.engine.client, self.engine.bed):
+                if self._cgroups:
+                    self._cgroups.remove()
                 return
         raise BedError(f"not everything of the bed {self.engine.bed} could be removed: arcbed down --all")
 

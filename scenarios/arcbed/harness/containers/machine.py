@@ -15,6 +15,7 @@ from arcbed.harness.containers.cloud import at, check, printed
 from arcbed.harness.containers.engine import Engine
 from arcbed.harness.containers.faults import DockerNetwork, Surroundings
 from arcbed.harness.containers.files import ContainerPath
+from arcbed.harness.containers.systemd import CgroupPart
 from arcbed.harness.errors import BedError, NotReadyError
 from arcbed.harness.process import Completed
 from arcbed_agent.host.layout import LINUX
@@ -44,14 +45,24 @@ class DockerMachine:
         name: how people call it; also its host name.
         around: networks and what is on them.
         bare: without the agent.
+        cgroups: where systemd is PID 1; None: a supervisor stands in for it.
     """
 
-    def __init__(self, engine: Engine, name: str, around: Surroundings, *, bare: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        around: Surroundings,
+        *,
+        bare: bool = False,
+        cgroups: CgroupPart | None = None,
+    ) -> None:
         self.name = name
         self.container = engine.name(name)
         self.endpoint = ""
         self._engine = engine
         self._around = around
+        self._cgroups = cgroups
         self._address = around.azure.address()
         self._wanted = False
         self._image = engine.images.bare if bare else engine.images.agent
@@ -235,16 +246,18 @@ class DockerMachine:
         self, config: Mapping[str, Any], environment: Mapping[str, str], given: Mapping[str, str]
     ) -> None:
         engine, around = self._engine, self._around
+        init = "systemd" if self._cgroups else "supervisor"
         machine = engine.client.containers.create(
             self._image,
             name=self.container,
             hostname=self.name,
-            environment=dict(environment),
+            environment={"ARC_INIT": init, **environment},
             labels=engine.labels("machine"),
             dns=[around.resolver],
             dns_search=["."],
             network=around.control.name,
             networking_config=at(engine, around.control, around.control.address()),
+            **(self._cgroups.options() if self._cgroups else {}),
         )
         engine.client.networks.get(around.azure.id).connect(machine, ipv4_address=self._address)
         local = json.dumps(dict(config), indent=2) + "\n"
