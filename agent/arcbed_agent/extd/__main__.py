@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 
 from setproctitle import setproctitle
@@ -35,16 +34,7 @@ async def _serve(
     extd = Extd(
         layout=layout, clock=clock, config=config, chance=clock.chance, name=clock.machine, redactor=redactor
     )
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    await extd.start()
-    print("extd is ready", flush=True)
-    try:
-        await stopped.wait()
-    finally:
-        await extd.stop()
+    await extd.serve()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""extd as a whole: what it is made of, how it starts and how it stops.
+"""extd as a whole: what it is made of and what its loops tell each other.
 
 Everything that differs between a machine, a bed and a test is a constructor argument.
 """
@@ -6,22 +6,14 @@ Everything that differs between a machine, a bed and a test is a constructor arg
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, TextIO
+from typing import Any, Final, Unpack
 
-import httpx
-
-from arcbed_agent import AGENT_VERSION
+from arcbed_agent import exchange
 from arcbed_agent.archives import ArchiveLimits
-from arcbed_agent.clock import Clock
 from arcbed_agent.cloud.gas import GasDirectory
-from arcbed_agent.cloud.transport import Transport, new_guid
-from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
-from arcbed_agent.exchange import Contact
 from arcbed_agent.extd import outcome, rooms, settings, status
 from arcbed_agent.extd.accounts import Accounts
 from arcbed_agent.extd.commands import Commands
@@ -38,79 +30,54 @@ from arcbed_agent.extd.secrets import Secrets
 from arcbed_agent.extd.service import ExtensionService
 from arcbed_agent.extd.store import Store
 from arcbed_agent.extd.vault import Vault
-from arcbed_agent.files import make_folder
-from arcbed_agent.gcad.local import Himds, LocalIdentity
 from arcbed_agent.gcad.logs import by
 from arcbed_agent.governor import Governor, Limits, announce, choose, retract, wishes
 from arcbed_agent.himds.client import HimdsClient
 from arcbed_agent.himds.ipc import IpcServer, Method, Report
-from arcbed_agent.himds.uplink import Uplink
-from arcbed_agent.host.layout import Layout
-from arcbed_agent.host.lock import take_lock
 from arcbed_agent.logging import Redactor
 
 _PORT: Final = 40_342
 
 
-class Extd:
-    """One machine's extension manager. Construct and use it inside a running event loop.
+class Extd(exchange.Daemon):
+    """One machine's extension manager.
+
+    When it stops, what handlers have started runs on, as it does when it is killed.
 
     Args:
-        layout: the machine's files.
-        clock: the machine's time.
-        config: the local configuration; None reads it.
-        identity: what the machine is; None asks himds.
-        chance: source of ids, spreads and jitter.
-        network: replaces the network (tests); None is TLS as the local configuration says.
         governor: limits handlers; None chooses as the local configuration says.
         limits: what packages may hold; None is what is documented.
-        name: of the machine, in clock task names.
         redactor: keeps secrets out of logs; share it with the log's formatter.
-        log: where to write.
+        given: see `exchange.Given`.
 
     Raises:
         AgentError: 70, the local configuration cannot be read; 23, a value in it cannot be used.
     """
 
+    store: Store
+    service: ExtensionService
+    pulls: Pulls
+
     def __init__(
         self,
         *,
-        layout: Layout,
-        clock: Clock,
-        config: LocalConfig | None = None,
-        identity: LocalIdentity | None = None,
-        chance: random.Random | None = None,
-        network: Callable[[], httpx.AsyncBaseTransport] | None = None,
         governor: Governor | None = None,
         limits: ArchiveLimits | None = None,
-        name: str = "machine",
         redactor: Redactor | None = None,
-        log: logging.Logger | None = None,
+        **given: Unpack[exchange.Given],
     ) -> None:
-        self.layout = layout
-        self.clock = clock
-        self.log = log or logging.getLogger("gc_ext")
-        self.name = f"{name}/extd"
+        super().__init__("extd", "Extension manager", "gc_ext", by(MANAGER), **given)
+        layout = self.layout
         self.redactor = redactor or Redactor()
-        self._chance = chance = chance or random.SystemRandom()
         self._limits = limits
         self._governor = governor
-        instance = new_guid(chance)
-
-        def transport(config: LocalConfig) -> Transport:
-            inner = network() if network else None
-            return Transport(config, component="extd", instance=instance, chance=chance, inner=inner)
-
-        local = LocalConfig.load(layout) if config is None else config
-        self.uplink = Uplink(local, clock, transport)
-        self.identity = identity or Himds(layout, clock)
         self.store = Store(layout, self.log)
         self.accounts = Accounts(layout, self.store, self._limits_now, self.log)
         self.vault = Vault(layout["extensions"])
         self.secrets = Secrets(layout, self.vault, self.redactor)
-        self.service = ExtensionService(self.uplink, self.identity, GasDirectory(clock))
+        self.service = ExtensionService(self.uplink, self.identity, GasDirectory(self.clock))
         shared: dict[str, Any] = {
-            "contact": Contact(clock, chance, self.service, self.active),
+            "contact": exchange.Contact(self.clock, self._chance, self.service, self.active),
             "store": self.store,
             "service": self.service,
             "log": self.log,
@@ -125,44 +92,28 @@ class Extd:
         self.outbox = Outbox(name=f"{self.name}/report", describe=self._describe, **shared)
         self.ipc = IpcServer(layout["extd_socket"], self._methods(), self.log)
         self._operator: Operator | None = None
-        self._lock: TextIO | None = None
-        self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Take the store, pick up what an earlier extd left, and begin to work.
-
-        Raises:
-            AgentError: 6, another extd runs or a folder cannot be used.
-        """
-        operator = await self.open(serving=True)
-        try:
-            self._follow()
-            await self.ipc.start()
-        except OSError as error:
-            await self.stop()
-            raise AgentError(6, f"extd cannot start: {error}") from error
-        loops = (self.pulls, operator, self.outbox)
-        self._tasks = [asyncio.get_running_loop().create_task(loop.run()) for loop in loops]
-        self.log.info("Extension manager %s has started", AGENT_VERSION, extra=by(MANAGER))
-
-    async def open(self, *, serving: bool = False) -> Operator:
-        """Take the store and find out how handlers are run here, without beginning to work.
+    @property
+    def operator(self) -> Operator:
+        """What carries out operations.
 
         Raises:
-            AgentError: 6, another extd runs or a folder cannot be used.
+            RuntimeError: extd has not been opened.
         """
-        self._take()
-        try:
-            self.store.load()
-            await asyncio.to_thread(self.vault.open, self.clock.now())
-            self.secrets.recall(self.store)
-            self._operator = await self._make_operator(serving=serving)
-        except OSError as error:
-            await self.stop()
-            raise AgentError(6, f"extd cannot start: {error}") from error
+        if self._operator is None:
+            raise RuntimeError("extd has not been opened")
         return self._operator
 
-    async def _make_operator(self, *, serving: bool) -> Operator:
+    async def _open(self) -> None:
+        self.store.load()
+        await asyncio.to_thread(self.vault.open, self.clock.now())
+        self.secrets.recall(self.store)
+        self._operator = await self._make_operator()
+
+    def _loops(self) -> Sequence[exchange.Loop]:
+        return (self.pulls, self.operator, self.outbox)
+
+    async def _make_operator(self) -> Operator:
         config = self.uplink.config
         if self._governor is None:
             self._governor = await choose(
@@ -203,25 +154,14 @@ class Extd:
             service=self.service,
             outbox=self.outbox,
             active=self.active,
-            changed=self._ended if serving else lambda _name: None,
+            changed=self._ended,
             log=self.log,
         )
 
-    async def stop(self) -> None:
-        """Finish gracefully. What handlers have started runs on, as it does when the daemon is killed."""
-        await self.ipc.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+    async def _close(self) -> None:
         await self.accounts.settled()
-        await self.identity.close()
-        await self.uplink.close()
         if self._lock is not None:
             retract(self.layout, "extd")
-            self.log.info("Extension manager has stopped", extra=by(MANAGER))
-            self._lock.close()
-            self._lock = None
 
     async def end_handlers(self) -> None:
         """End everything that handlers have started; for beds and tests, which leave nothing behind."""
@@ -248,6 +188,8 @@ class Extd:
 
     def _ended(self, name: str) -> None:
         """An operation has ended; a removal that nobody is to be told of leaves nothing."""
+        if not self._tasks:
+            return  # `azcmagent extension remove` looks at the record that is left
         extension = self.store.get(name)
         if extension and extension.settled and extension.wanted.removal and not extension.wanted.operation_id:
             self.store.remove(name)
@@ -294,50 +236,25 @@ class Extd:
 
     # -- what himds and people say ---------------------------------------------------------------------------
 
-    def _follow(self) -> None:
-        """Go on as what the machine is now."""
-        machine = self.identity.config()
-        before, self.service.machine = self.service.machine, machine
-        known = self.store.sync.vm_id
-        if known and known != machine.vm_id:
-            # Documented: after a new connection the old extensions are not recognised; they stay on disk.
-            self.log.info(
-                "The machine is not connected as it was; extensions are forgotten", extra=by(MANAGER)
-            )
-            self.store.clear()
-            if isinstance(self.identity, Himds):
-                self.identity.forget()
-        if not self.active():
-            self.pulls.end()
-        elif before.vm_id != machine.vm_id or self.pulls.next is None:
-            self.service.forget()
-            self.pulls.begin(machine.vm_id)
+    async def _govern(self) -> None:
+        await self.accounts.follow()
+
+    def _forget(self) -> None:
+        # Documented: after a new connection the old extensions are not recognised; they stay on disk.
+        self.log.info("The machine is not connected as it was; extensions are forgotten", extra=by(MANAGER))
+        self.store.clear()
+
+    def _wake(self) -> None:
         self.outbox.wake()
         if self._operator is not None:
             self._operator.wake()
 
     def _methods(self) -> dict[str, Method]:
-        async def reload(_parameters: dict[str, Any], _report: Report) -> dict[str, Any]:
-            async with self.clock.task(f"{self.name}/reload"):
-                await self.uplink.reload(LocalConfig.load(self.layout))
-                await self.accounts.follow()
-                self._follow()
-                self.pulls.repace()
-            return {}
-
-        async def pull(_parameters: dict[str, Any], _report: Report) -> dict[str, Any]:
-            async with self.clock.task(f"{self.name}/news"):
-                self.poke()
-            return {}
-
-        async def state(_parameters: dict[str, Any], _report: Report) -> dict[str, Any]:
-            return self.status()
-
         async def end(_parameters: dict[str, Any], _report: Report) -> dict[str, Any]:
             await self.end_handlers()
             return {}
 
-        return {"reload": reload, "pull": pull, "status": state, "end-handlers": end}
+        return super()._methods() | {"end-handlers": end}
 
     def status(self) -> dict[str, Any]:
         """What extd knows now."""
@@ -361,7 +278,3 @@ class Extd:
                 for one in self.store
             ],
         }
-
-    def _take(self) -> None:
-        make_folder(self.layout["guest_config"])
-        self._lock = take_lock(self.layout, "extd")

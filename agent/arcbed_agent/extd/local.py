@@ -90,10 +90,10 @@ async def remove(
         AgentError: 6, extd runs.
     """
     extd = Extd(layout=layout, clock=clock, config=config, log=log)
-    operator = await extd.open()
+    await extd.open()
     try:
         for name in names:
-            gone = await operator.remove_now(name)
+            gone = await extd.operator.remove_now(name)
             if gone is not None:
                 told(name, gone.result.get("state") == SUCCEEDED)
         # The next answer of the service counts as new, whatever it is.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arcbed_agent.cloud.gas import Pull
-from arcbed_agent.gcad.service import Service
+from arcbed_agent.exchange.service import Service
 
 
 class ExtensionService(Service):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 
 from setproctitle import setproctitle
@@ -30,16 +29,7 @@ async def _serve(layout: Layout, clock: SystemClock | BedClock, config: LocalCon
     gcad = Gcad(
         layout=layout, clock=clock, config=config, chance=clock.chance, name=clock.machine, runner=runner
     )
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    await gcad.start()
-    print("gcad is ready", flush=True)
-    try:
-        await stopped.wait()
-    finally:
-        await gcad.stop()
+    await gcad.serve()
 
 
 def main() -> None:

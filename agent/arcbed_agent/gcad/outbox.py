@@ -13,7 +13,7 @@ from arcbed_agent.cloud.transport import CloudError
 from arcbed_agent.gcad import reports
 from arcbed_agent.gcad.logs import DISPATCHER, by
 from arcbed_agent.gcad.records import Assignment
-from arcbed_agent.gcad.service import Service
+from arcbed_agent.gcad.service import PolicyService
 from arcbed_agent.gcad.store import Store
 
 
@@ -32,7 +32,7 @@ class Outbox(exchange.Outbox[Assignment]):
         name: str,
         contact: exchange.Contact,
         store: Store,
-        service: Service,
+        service: PolicyService,
         deleted: Callable[[str], None],
         log: logging.Logger,
     ) -> None:

@@ -18,10 +18,10 @@ from arcbed_agent.clock import Clock
 from arcbed_agent.cloud import blobs
 from arcbed_agent.cloud.transport import CloudError, UnreachableError
 from arcbed_agent.errors import AgentError
+from arcbed_agent.exchange.local import LocalIdentity
 from arcbed_agent.files import write_durably
 from arcbed_agent.gcad.dsc.parameters import write_into
 from arcbed_agent.gcad.dsc.results import Parameter
-from arcbed_agent.gcad.local import LocalIdentity
 from arcbed_agent.gcad.logs import VALIDATOR, by
 from arcbed_agent.gcad.package import Limits, Package, PackageError, open_package
 from arcbed_agent.gcad.records import (
@@ -34,7 +34,7 @@ from arcbed_agent.gcad.records import (
     parameters_of,
     written,
 )
-from arcbed_agent.gcad.service import Service
+from arcbed_agent.gcad.service import PolicyService
 from arcbed_agent.gcad.signature import keys_in
 from arcbed_agent.gcad.store import Store, package_key
 from arcbed_agent.himds.backoff import BackOff
@@ -69,7 +69,7 @@ class Publisher:
         clock: Clock,
         chance: random.Random,
         store: Store,
-        service: Service,
+        service: PolicyService,
         identity: LocalIdentity,
         busy: Callable[[], str],
         published: Callable[[str], None],

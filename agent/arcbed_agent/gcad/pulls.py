@@ -13,7 +13,7 @@ from arcbed_agent.cloud.transport import CloudError
 from arcbed_agent.gcad import desired
 from arcbed_agent.gcad.logs import DISPATCHER, PULL, by
 from arcbed_agent.gcad.records import PERIOD, Changes, Sync, written
-from arcbed_agent.gcad.service import Service
+from arcbed_agent.gcad.service import PolicyService
 from arcbed_agent.gcad.store import Store
 
 
@@ -34,7 +34,7 @@ class Pulls(exchange.Pulls):
         name: str,
         contact: exchange.Contact,
         store: Store,
-        service: Service,
+        service: PolicyService,
         changed: Callable[[Changes], None],
         log: logging.Logger,
     ) -> None:

@@ -14,8 +14,8 @@ from typing import Any, Final
 from arcbed_agent.clock import Clock, ClockTask
 from arcbed_agent.cloud.transport import new_guid
 from arcbed_agent.config import LocalConfig
+from arcbed_agent.exchange.local import LocalIdentity
 from arcbed_agent.gcad import reports
-from arcbed_agent.gcad.local import LocalIdentity
 from arcbed_agent.gcad.logs import DISPATCHER, by, telemetry
 from arcbed_agent.gcad.records import Assignment, assignment_type
 from arcbed_agent.gcad.worker import APPLY, AUDIT, JOB, NOW, RUN

@@ -1,6 +1,6 @@
-"""What gcad asks of himds on the local endpoint: who this machine is, its tokens, its tags.
+"""What gcad and extd ask of himds on the local endpoint: who this machine is, its tokens, its tags.
 
-himds alone makes tokens; gcad is a client like any other (``docs/wire.md`` section 8.4). Observed: it uses
+himds alone makes tokens; they are clients like any other (``docs/wire.md`` section 8.4). Observed: gcad uses
 api-version 2019-08-15 and the audience of the agent's own services.
 """
 
