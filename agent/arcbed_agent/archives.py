@@ -7,15 +7,27 @@ accepted are refused; the sizes in a zip's directory may lie, so bytes are count
 from __future__ import annotations
 
 import hashlib
+import lzma
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CHUNK = 1_048_576
+#: What `zipfile` and its decompressors raise on content that is none.
+NO_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True)

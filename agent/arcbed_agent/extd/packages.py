@@ -222,14 +222,7 @@ class Packages:
         except ArchiveError as error:
             folder.archive.unlink(missing_ok=True)
             raise OperationError(failure.UNPACK, f"{error.code}: {error.message}") from error
-        except (
-            zipfile.BadZipFile,
-            NotImplementedError,
-            EOFError,
-            ValueError,
-            RuntimeError,
-            OSError,
-        ) as error:
+        except (*archives.NO_ZIP, OSError) as error:
             folder.archive.unlink(missing_ok=True)
             text = f"PackageNotZip: The package cannot be unpacked: {error}"
             raise OperationError(failure.UNPACK, text) from error

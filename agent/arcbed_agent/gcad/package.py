@@ -9,15 +9,14 @@ names and no metaconfig.
 
 from __future__ import annotations
 
-import lzma
 import shutil
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from arcbed_agent.archives import (
+    NO_ZIP,
     ArchiveError,
     ArchiveLimits,
     check_file,
@@ -29,17 +28,6 @@ from arcbed_agent.gcad.dsc import mof
 from arcbed_agent.gcad.dsc.tokens import MofError
 from arcbed_agent.gcad.metaconfig import MetaConfig, read_metaconfig
 from arcbed_agent.gcad.signature import SignatureError, check_signature
-
-#: What `zipfile` and its decompressors raise on content that is none.
-_BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    NotImplementedError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-)
 
 
 @dataclass(frozen=True)
@@ -110,7 +98,7 @@ def open_package(
             document = _document(members, name, limits)
             extract(archive, members, destination, limits)
         return _opened(destination, document, limits, keys)
-    except _BROKEN as problem:
+    except NO_ZIP as problem:
         shutil.rmtree(destination, ignore_errors=True)
         raise PackageError(
             "PackageNotZip", f"The package is not a readable zip file: {problem}."

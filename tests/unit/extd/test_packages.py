@@ -45,12 +45,20 @@ def linked():
     return made.getvalue()
 
 
+def damaged():
+    """Whole to look at; what it holds no longer unpacks."""
+    whole = zipped({"HandlerManifest.json": "{}", "payload": bytes(range(256)) * 40})
+    at = whole.index(b"payload") + len("payload")
+    return whole[:at] + b"\xff" * 8 + whole[at + 8 :]
+
+
 BAD = {
     "a member that leaves the folder": (zipped({"../../evil": "x"}), "1005", "PackageUnsafePath"),
     "an absolute member": (zipped({"/etc/evil": "x"}), "1005", "PackageUnsafePath"),
     "a link": (linked(), "1005", "PackageUnsafePath"),
     "more than it may hold": (zipped({"zeros": b"\0" * 3_000_000}), "1005", "PackageTooLarge"),
     "no zip": (b"this is no zip", "1005", "PackageNotZip"),
+    "a zip whose content is damaged": (damaged(), "1005", "PackageNotZip"),
     "no manifest": (zipped({"readme": "x"}), "1002", "HandlerManifest.json was not found"),
     "a manifest that is no JSON": (zipped({"HandlerManifest.json": "{"}), "1003", "HandlerManifest.json"),
     "a manifest without commands": (

@@ -42,6 +42,10 @@ _FILE: Final = re.compile(r"(?P<name>[^/]+?)(?:__|-)(?P<version>\d+(?:\.\d+){1,3
 _COMMANDS: Final = ("install", "enable", "disable", "uninstall")
 
 
+class _UsageError(Exception):
+    """A file that was named on the command line cannot be used."""
+
+
 @dataclass
 class _Cycle:
     """What a life cycle has shown."""
@@ -74,7 +78,7 @@ def test_package(arguments: argparse.Namespace) -> int:
         settings = _object(arguments.settings)
         protected = _object(arguments.protected_settings)
         offered = [_offered(Path(one)) for one in (arguments.package, arguments.update) if one]
-    except (OSError, ValueError) as problem:
+    except _UsageError as problem:
         print(f"extd test: {problem}", file=sys.stderr)
         return 2
     except (ArchiveError, ManifestError) as problem:
@@ -98,9 +102,14 @@ def test_package(arguments: argparse.Namespace) -> int:
 def _object(file: str | None) -> dict[str, Any] | None:
     if file is None:
         return None
-    document = json.loads(Path(file).read_text(encoding="utf-8"))
+    try:
+        document = json.loads(Path(file).read_text(encoding="utf-8-sig"))
+    except OSError as problem:
+        raise _UsageError(f"{file}: {problem.strerror}") from problem
+    except ValueError as problem:
+        raise _UsageError(f"{file} is not JSON: {problem}") from problem
     if not isinstance(document, dict):
-        raise ValueError(f"{file} is no JSON object")  # noqa: TRY004 - a wrong file like any other
+        raise _UsageError(f"{file} is no JSON object")
     return document
 
 
@@ -108,16 +117,15 @@ def _offered(path: Path) -> Offered:
     """Name and version from the file, as publishers call it, else from the manifest.
 
     Raises:
+        _UsageError: there is no such file.
         ArchiveError, ManifestError: the package is refused.
     """
-    limits = packages.LIMITS
-    archives.check_file(path, None, limits)
-    with zipfile.ZipFile(path) as archive:
-        members = archives.checked_members(archive, limits)
-        found = sorted((one for one in members if one.endswith("HandlerManifest.json")), key=len)
-        if not found:
-            raise ManifestError(1002, "HandlerManifest.json was not found in the extension package")
-        text = archive.read(members[found[0]])
+    try:
+        text = _manifest(path)
+    except archives.NO_ZIP as problem:
+        raise ArchiveError("PackageNotZip", f"{path} is not a readable zip file: {problem}") from problem
+    except OSError as problem:
+        raise _UsageError(f"{path}: {problem.strerror}") from problem
     Manifest.parse(text)
     document = json.loads(text.decode("utf-8-sig"))[0]
     match = _FILE.fullmatch(path.name)
@@ -125,6 +133,17 @@ def _offered(path: Path) -> Offered:
     publisher, _, kind = name.rpartition(".")
     version = match["version"] if match else "1.0.0"
     return Offered(publisher or "Test", kind, version, path.read_bytes())
+
+
+def _manifest(path: Path) -> bytes:
+    limits = packages.LIMITS
+    archives.check_file(path, None, limits)
+    with zipfile.ZipFile(path) as archive:
+        members = archives.checked_members(archive, limits)
+        found = sorted((one for one in members if one.endswith("HandlerManifest.json")), key=len)
+        if not found:
+            raise ManifestError(1002, "HandlerManifest.json was not found in the extension package")
+        return archive.read(members[found[0]])
 
 
 async def _run(
