@@ -1,7 +1,9 @@
 """ARM's front door: a raw ASGI application that checks a call, finds its handler in the table and answers.
 
-The order of checks: request ids, authentication, api-version and type, subscription, method, request limits,
-role, provider registration, resource group, parent, body, handler.
+The order of checks: request ids, whether there is an api-version, authentication, api-version and type,
+subscription, method, request limits, role, provider registration, resource group, parent, body, handler.
+A call without api-version is told so even where it has no token, as anybody sees who opens
+https://management.azure.com/ in a browser.
 """
 
 from __future__ import annotations
@@ -136,8 +138,8 @@ class ArmFront:
     ) -> tuple[int, bytes]:
         if metadata.is_asked(call.path):
             return 200, metadata.answer(call)
-        caller = self._authentication.caller(call)
         version = versions.read(call.query)
+        caller = self._authentication.caller(call)
         route = self._router.find(call.path, version)
         if version not in route.row.api_versions:
             raise versions.unsupported(route.row, version, self._location(route))

@@ -251,10 +251,11 @@ async def test_write_to_an_unregistered_namespace_is_409_in_the_shape_that_sdks_
 
 
 async def test_checks_come_in_arms_order(arm: Arm) -> None:
-    """Authentication before version, version before subscription, role before registration before group."""
+    """Any version, authentication, the right version, subscription, role, registration, resource group."""
     unknown = "99999999-9999-4999-8999-999999999999"
     path = f"/subscriptions/{unknown}/resourceGroups/none/providers/Microsoft.Test/widgets/w"
-    assert (await arm.client.put(path)).status_code == 401
+    assert error(await arm.client.put(path))[1] == "MissingApiVersionParameter"
+    assert (await arm.client.put(f"{path}?api-version=2000-01-01")).status_code == 401
     assert error(await arm.call("PUT", path, version=None))[1] == "MissingApiVersionParameter"
     assert error(await arm.call("PUT", path, version="2000-01-01"))[1] == "NoRegisteredProviderFound"
     assert error(await arm.call("PUT", path, version="2026-02-01"))[1] == "SubscriptionNotFound"
