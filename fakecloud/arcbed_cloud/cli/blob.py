@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arcbed_cloud.cli.options import State, fail, state_folder
+from arcbed_cloud.cli.options import State, fail, reason, state_folder
 
 if TYPE_CHECKING:
     from arcbed_cloud.services.blob import Blob, BlobStore
@@ -48,7 +48,7 @@ def put(
                 account, container, name or file.name, source, modified=Keeper().wall(), public=public
             )
     except (BlobNameError, OSError) as error:
-        fail(str(error))
+        fail(reason(error))
     _show(store, blob, folder, hours, as_json=as_json)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arcbed_cloud.cli.options import State, fail, state_folder
+from arcbed_cloud.cli.options import State, fail, reason, state_folder
 
 if TYPE_CHECKING:
     from arcbed_cloud.services.extensions import Gallery
@@ -57,7 +57,7 @@ def publish(
                 architectures=tuple(architectures or ()),
             )
         except (ExtensionPackageError, DepotError, OSError) as error:
-            fail(str(error))
+            fail(reason(error))
         print(f"published {entry.publisher} {entry.type} {entry.version}")
 
 
@@ -114,7 +114,7 @@ def storage(
             wanted = Account(endpoint.rstrip("/"), account, key_file.read_text(encoding="utf-8").strip())
         _opened(state).store_in(wanted, Keeper().wall())
     except (ExtensionPackageError, DepotError, OSError, ValueError) as error:
-        fail(str(error))
+        fail(reason(error))
     print(f"packages lie in {endpoint or 'the blob service of the bed'}")
 
 

@@ -25,6 +25,13 @@ def state_folder(given: Path | None) -> Path:
     return given or Path(os.environ.get("ARCBED_STATE") or ".arcbed/state")
 
 
+def reason(error: Exception) -> str:
+    """What went wrong; of files which one, and why, without the number that Python puts in front."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def fail(message: str, *, code: int = 1) -> NoReturn:
     """Say on standard error what is wrong and what to do, and end."""
     print(f"fakecloud: {message}", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from arcbed_cloud.cli.options import State, fail, state_folder
+from arcbed_cloud.cli.options import State, fail, reason, state_folder
 
 app = typer.Typer(
     help="Agent packages that machines of the bed can install.",
@@ -39,7 +39,7 @@ def publish(
         try:
             package = shelf.publish(file, released=now, as_latest=as_latest)
         except (PackageError, OSError) as error:
-            fail(str(error))
+            fail(reason(error))
         print(f"published azcmagent {package.version} ({package.kind}, {package.architecture})")
 
 

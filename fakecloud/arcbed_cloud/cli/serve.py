@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arcbed_cloud.cli.options import State, fail, state_folder
+from arcbed_cloud.cli.options import State, fail, reason, state_folder
 
 if TYPE_CHECKING:
     from arcbed_cloud.app import Cloud
@@ -230,6 +230,8 @@ def _run(settings: Settings, log_format: str, log_level: str) -> None:
         fail(str(error))
     except PermissionError as error:
         fail(f"No permission for {error.filename}: choose another --state.")
+    except OSError as error:
+        fail(f"{reason(error)}. Choose another --state, or make room for it.")
 
 
 def _welcome(cloud: Cloud, running: Running) -> None:

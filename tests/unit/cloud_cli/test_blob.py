@@ -53,6 +53,11 @@ def test_public_blob_has_an_address_without_a_signature(tmp_path):
     assert json.loads(printed)["contentUri"] == uri
 
 
+def test_file_that_is_not_there_is_named_without_an_error_number(tmp_path):
+    code, printed = run("blob", "put", str(tmp_path / "none.zip"), "--state", str(tmp_path / "state"))
+    assert (code, printed) == (1, f"fakecloud: {tmp_path}/none.zip: No such file or directory\n")
+
+
 def test_bad_name_and_missing_file_are_said(tmp_path):
     file, state = tmp_path / "x.zip", ("--state", str(tmp_path / "state"))
     file.write_bytes(FILE)
