@@ -62,9 +62,10 @@ def test_control_plane_is_started_once_and_survives_a_kill(arcbed):
 def test_start_on_a_port_in_use_says_so_and_leaves_with_2(arcbed):
     assert arcbed("start", "--port", "0").returncode == 0
     taken = json.loads(arcbed("status", "--json").stdout)["url"].rpartition(":")[2]
-    done = arcbed("start", "--state", "other", "--port", taken)
-    assert done.returncode == 2
-    assert "address already in use" in done.stderr.replace("\n", " ")
+    for _ in range(2):  # what the log says of an earlier start is not told again
+        done = arcbed("start", "--state", "other", "--port", taken)
+        assert done.returncode == 2
+        assert done.stderr.count("address already in use") == 1
 
 
 def test_azure_cli_is_set_up_once_with_a_folder_of_its_own(arcbed, tmp_path):

@@ -11,27 +11,23 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from arcbed.cli.console import STATE, StateOption, become, complete, fail
+from arcbed.cli.console import STATE, StateOption, become, complete, fail, running
 
 CLOUD = "arcbed"
 NO_AZ = """the Azure CLI is not installed.
 Install it as in Microsoft's article "How to install the Azure CLI", or with: pipx install azure-cli"""
-NOT_RUNNING = "no control plane runs on {state}; `arcbed start` starts one"
 
 
 def az(context: typer.Context, state: StateOption = STATE) -> None:
     """Run the Azure CLI against the control plane; your own Azure configuration is not touched."""
-    from arcbed.harness import detached
     from arcbed.harness.errors import BedError
 
     program = shutil.which("az")
     if program is None:
         fail(NO_AZ)
-    running = detached.find(state)
-    if running is None:
-        fail(NOT_RUNNING.format(state=state))
+    url = running(state).url
     try:
-        environment = _signed_in(program, state, running.url)
+        environment = _signed_in(program, state, url)
     except BedError as error:
         fail(str(error))
     become(program, context.args, environment)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-from arcbed.cli.console import STATE, StateOption, complete, console, fail
+from arcbed.cli.console import STATE, StateOption, complete, console, fail, running
 
 app = typer.Typer(help="Look at the bed's time, move it, stop it and let it go.", no_args_is_help=True)
 
 SHOWN = 12
+GOES_ON = "the control plane goes on with what it was asked for"
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -48,7 +52,10 @@ def advance(
         seconds = duration(by) / timedelta(seconds=1)
     except (ValueError, OverflowError) as error:
         fail(str(error))
-    _print(_call(state, "POST", "clock/advance", {"seconds": seconds}), as_json=as_json)
+    _print(
+        _call(state, "POST", "clock/advance", {"seconds": seconds}, doing=f"moving the bed's time by {by}"),
+        as_json=as_json,
+    )
 
 
 @app.command("freeze")
@@ -63,12 +70,16 @@ def resume(state: StateOption = STATE, as_json: JsonOption = False) -> None:
     _print(_call(state, "POST", "clock/resume"), as_json=as_json)
 
 
-def _call(state: Any, method: str, path: str, body: Any = None) -> dict[str, Any]:
+def _call(state: Path, method: str, path: str, body: Any = None, *, doing: str = "") -> dict[str, Any]:
     from arcbed.harness.admin import Admin
     from arcbed.harness.errors import BedError
 
+    running(state)
     try:
-        found: dict[str, Any] = complete(Admin(state).call(method, path, body, limit=None))
+        with Console(stderr=True).status(f"[dim]{doing}[/]") if doing else nullcontext():
+            found: dict[str, Any] = complete(
+                Admin(state).call(method, path, body, limit=None), interrupted=GOES_ON
+            )
     except BedError as error:
         fail(str(error))
     return found

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from arcbed.harness.detached import Running
+
 T = TypeVar("T")
 BROKEN = 2
 INTERRUPTED = 130
+ALL_STOPPED = "everything that was started has been stopped"
 
 StateOption = Annotated[
     Path,
@@ -46,7 +52,7 @@ def me() -> str:
 
 def fail(message: str, code: int = BROKEN) -> NoReturn:
     """Say on standard error what is wrong, and leave."""
-    Console(stderr=True, highlight=False).print(f"[bold red]arcbed:[/] {_plain(message)}")
+    Console(stderr=True, highlight=False).print(f"[bold red]arcbed:[/] {_plain(message)}", soft_wrap=True)
     raise typer.Exit(code)
 
 
@@ -56,8 +62,38 @@ def _plain(message: str) -> str:
     return escape(message)
 
 
-def complete(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work`; Ctrl+C and SIGTERM cancel it, which ends every process that it has started."""
+def running(state: Path) -> Running:
+    """The control plane on `state`; where none runs, say how to start one, and leave."""
+    from arcbed.harness import detached
+
+    found = detached.find(state)
+    if found is None:
+        fail(not_running(state))
+    return found
+
+
+def not_running(state: Path) -> str:
+    """That no control plane runs on `state`, and how to start one."""
+    place = "" if state == STATE else f" --state {shlex.quote(str(state))}"
+    return f"no control plane runs on {state}; `arcbed start{place}` starts one"
+
+
+def report_folder(folder: Path) -> Path:
+    """`folder`, made where needed: a run of minutes should not find out at its end that it cannot be used."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        fail(f"reports cannot be written to {folder}: {error.strerror}; choose another --report")
+    return folder
+
+
+def complete(work: Coroutine[Any, Any, T], *, interrupted: str = ALL_STOPPED) -> T:
+    """Run `work`; Ctrl+C and SIGTERM cancel it, which ends every process that it has started.
+
+    `interrupted` is what a person is told then.
+    """
 
     async def watched() -> T:
         task = asyncio.current_task()
@@ -69,7 +105,7 @@ def complete(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(watched())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        fail("interrupted; everything that was started has been stopped", INTERRUPTED)
+        fail(f"interrupted; {interrupted}", INTERRUPTED)
 
 
 def become(program: str, arguments: list[str], environment: dict[str, str] | None = None) -> NoReturn:

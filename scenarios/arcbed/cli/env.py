@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import typer
 
-from arcbed.cli.console import STATE, StateOption, become, fail
+from arcbed.cli.console import STATE, StateOption, become, fail, running
+
+#: With these `fakecloud env` says something without a control plane, too.
+ALWAYS: Final = frozenset({"--unset", "--help", "-h"})
 
 
 def env(context: typer.Context, state: StateOption = STATE) -> None:
@@ -16,4 +21,6 @@ def env(context: typer.Context, state: StateOption = STATE) -> None:
         fakecloud = program("fakecloud")
     except BedError as error:
         fail(str(error))
+    if ALWAYS.isdisjoint(context.args):
+        running(state)
     become(fakecloud, ["env", "--state", str(state), *context.args])

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 import uuid
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from arcbed.cli.console import STATE, StateOption, complete, fail
+from arcbed.cli.console import STATE, StateOption, complete, fail, running
 
 #: As the portal asks for them.
 LOCATION_TAGS = ("Datacenter", "City", "StateOrDistrict", "CountryOrRegion")
@@ -52,8 +51,9 @@ def onboarding_script(
 
     places = dict(zip(LOCATION_TAGS, (datacenter, city, state_or_district, country_or_region), strict=True))
     tags = {name: value for name, value in places.items() if value} | _tags(tag or [])
+    running(state)
     try:
-        env = complete(environment_of(Path(state)))
+        env = complete(environment_of(state))
         wanted = Onboarding(
             subscription_id=env["subscriptionId"],
             resource_group=resource_group,

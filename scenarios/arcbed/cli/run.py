@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arcbed.cli.console import complete, console, fail
+from arcbed.cli.console import complete, console, fail, report_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def run(
     names: Annotated[list[str] | None, typer.Argument(help="Scenarios; see `arcbed list`.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Run every scenario.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Run every scenario, also those that take minutes.")
+    ] = False,
     backend: Annotated[
         str,
         typer.Option(
@@ -44,7 +46,6 @@ def run(
     from arcbed.cli.progress import Progress
     from arcbed.harness import places, runner, scenario
     from arcbed.harness.errors import BedError
-    from arcbed.harness.reports import write
 
     if bool(names) == every:
         fail("name one scenario or more, or say --all; `arcbed list` shows them")
@@ -53,17 +54,28 @@ def run(
         chosen = list(scenario.discover().values()) if every else scenario.named(*(names or []))
     except BedError as error:
         fail(str(error))
+    report_folder(report)
     out = console()
     seed = seed or secrets.token_hex(4)
     folder = Path(tempfile.mkdtemp(prefix="arcbed-")) if keep else None
     observers = [Progress(out, verbose=verbose)]
     result = complete(runner.run(chosen, seed=seed, observers=observers, folder=folder, place=place))
-    summary(out, result, write(result, report))
+    summary(out, result, written(result, report))
     if folder:
         out.print(f"  kept     {folder}")
         if place is not places.PROCESS:
             out.print("           and the containers; `arcbed down` removes them")
     raise typer.Exit(result.exit_code)
+
+
+def written(result: Run, folder: Path) -> Reports:
+    """The reports of `result` in `folder`; where they cannot be written, say why, and leave."""
+    from arcbed.harness.reports import write
+
+    try:
+        return write(result, folder)
+    except OSError as error:
+        fail(f"the reports could not be written to {folder}: {error.strerror}")
 
 
 def summary(out: Console, result: Run, reports: Reports) -> None:

@@ -12,7 +12,9 @@ from arcbed.cli.console import STATE, StateOption, complete, console, fail, me
 
 def start(
     state: StateOption = STATE,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8443,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
+    ] = 8443,
 ) -> None:
     """Start a control plane in the background and say how to use it."""
     from arcbed.harness import detached
@@ -27,6 +29,8 @@ def start(
             out.print(f"The control plane is running (process {running.pid}).")
     except BedError as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or state}: {error.strerror}; choose another --state")
     out.print(next_steps(state, running.url), soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from arcbed.cli.console import STATE, StateOption, complete, console, fail
+from arcbed.cli.console import STATE, StateOption, complete, console, fail, not_running
 
 NOT_RUNNING = 3
 
@@ -25,7 +25,8 @@ def status(
         if as_json:
             typer.echo('{"running": false}')
         else:
-            console().print(f"No control plane runs on {state}; `arcbed start` starts one.")
+            text = not_running(state)
+            console().print(f"{text[0].upper()}{text[1:]}.", soft_wrap=True)
         raise typer.Exit(NOT_RUNNING)
     try:
         held = dict(complete(Admin(state).state()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from arcbed.harness.errors import BedError
 from arcbed.harness.process import tail
-from arcbed.harness.process_backend import answers, bound_port
+from arcbed.harness.process_backend import answers
 from arcbed.harness.programs import environment, program, wait_ready
 
 STOP_SECONDS = 10.0
@@ -31,9 +32,10 @@ class _Started:
 
     name = "fakecloud"
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, begin: int) -> None:
         self._process = process
         self._log = log
+        self._begin = begin
 
     @property
     def alive(self) -> bool:
@@ -42,17 +44,20 @@ class _Started:
     def died(self) -> BedError:
         return BedError(f"fakecloud ended with exit code {self._process.returncode}\n{self.tail()}")
 
+    def kill(self) -> None:
+        self._process.kill()
+
     def tail(self) -> str:
-        return tail(self._log)
+        return tail(self._log, begin=self._begin)
 
 
 def find(state: Path) -> Running | None:
     """The control plane that runs on `state`, or None; a process id left by a crash is not taken for one."""
-    port = bound_port(state)
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, KeyError):
+        url = str(json.loads((state / "fakecloud.json").read_text())["url"])
         pid = int((state / "fakecloud.pid").read_text())
-        if port and b"fakecloud" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return Running(pid, f"https://localhost:{port}")
+        if b"fakecloud" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return Running(pid, url)
     return None
 
 
@@ -60,13 +65,14 @@ async def start(state: Path, port: int) -> Running:
     """Start one on `state` and return when it is ready.
 
     Raises:
-        BedError: it does not start; the message carries the end of its log.
+        BedError: it does not start; the message carries what it has logged.
+        OSError: `state` cannot be written to.
     """
-    process, log = _launch(state, port)
+    started = _launch(state, port)
     try:
-        await wait_ready(_Started(process, log), lambda: answers(state))
+        await wait_ready(started, lambda: answers(state))
     except BaseException:
-        process.kill()
+        started.kill()
         raise
     running = find(state)
     if running is None:
@@ -74,11 +80,12 @@ async def start(state: Path, port: int) -> Running:
     return running
 
 
-def _launch(state: Path, port: int) -> tuple[subprocess.Popen[bytes], Path]:
+def _launch(state: Path, port: int) -> _Started:
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = state / "fakecloud.log"
     command = [program("fakecloud"), "serve", "--state", str(state), "--port", str(port)]
     with log.open("ab") as output:
+        begin = output.tell()
         process = subprocess.Popen(
             command,
             env=environment(),
@@ -87,7 +94,7 @@ def _launch(state: Path, port: int) -> tuple[subprocess.Popen[bytes], Path]:
             stderr=output,
             start_new_session=True,
         )
-    return process, log
+    return _Started(process, log, begin)
 
 
 def stop(running: Running) -> None:

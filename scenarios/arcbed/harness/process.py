@@ -212,10 +212,11 @@ class Child:
             await process.wait()
 
 
-def tail(log: Path, lines: int = 20) -> str:
-    """The end of a log, empty where there is none."""
+def tail(log: Path, lines: int = 20, *, begin: int = 0) -> str:
+    """The end of a log, empty where there is none; nothing of what stands before the byte `begin`."""
     with suppress(OSError):
-        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+        text = log.read_bytes()[begin:].decode(errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
     return ""
 
 

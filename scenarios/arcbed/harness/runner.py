@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -64,10 +65,16 @@ async def run(
     for one in scenarios:
         left = None
         if folder is not None:
-            left = folder / one.name.replace("/", "-")
+            left = _unused(folder / one.name.replace("/", "-"))
             left.mkdir(parents=True)
         result.stories.append(await run_one(one, seed=seed, observers=watching, folder=left, place=place))
     return result
+
+
+def _unused(folder: Path) -> Path:
+    """`folder`, with a number where a story is told more than once."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(one for one in itertools.chain([folder], numbered) if not one.exists())
 
 
 async def run_one(

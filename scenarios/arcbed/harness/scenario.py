@@ -5,6 +5,7 @@ A story is a module below `arcbed.stories` with a coroutine function decorated b
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import pkgutil
@@ -91,6 +92,9 @@ def named(*names: str) -> list[Scenario]:
     """
     known = discover()
     wanted = [name.replace("_", "-") for name in names]
-    if missing := [name for name in wanted if name not in known]:
-        raise BedError(f"no scenario called {', '.join(missing)}; there are: {', '.join(known)}")
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise BedError(f"no scenario called {name}; {hint}`arcbed list` shows all")
     return [known[name] for name in wanted]

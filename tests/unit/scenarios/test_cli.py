@@ -39,11 +39,41 @@ def test_list_names_every_scenario(arcbed):
     assert "onboarding" in arcbed("list").stdout
 
 
+def test_list_says_which_scenarios_need_containers_or_take_minutes(arcbed):
+    lines = {line.split()[0]: line for line in arcbed("list").stdout.splitlines()}
+    assert lines["field/login-host-blocked"].rstrip().endswith("--backend docker")
+    assert lines["disconnect-retention"].rstrip().endswith("takes minutes")
+    assert not {"docker", "minutes"} & set(lines["field/rebuilt-machine"].split())
+    found = {one["name"]: one for one in json.loads(arcbed("list", "--json").stdout)}
+    assert found["field/login-host-blocked"]["needs"] == ["network", "names"]
+    assert found["disconnect-retention"]["long"] is True
+
+
 @pytest.mark.parametrize("arguments", [["run"], ["run", "--all", "onboarding"], ["run", "no-such"]])
 def test_run_without_a_clear_choice_leaves_with_2_and_says_what_there_is(arcbed, arguments):
     done = arcbed(*arguments)
     assert done.returncode == 2
     assert "arcbed list" in done.stderr or "onboarding" in done.stderr
+
+
+def test_mistyped_scenario_is_answered_with_those_that_are_called_nearly_so(arcbed):
+    assert "did you mean onboarding?" in arcbed("run", "onbording").stderr
+    assert "field/rebuilt-machine" in arcbed("run", "rebuilt-machine").stderr
+
+
+@pytest.mark.parametrize("command", [["run", "field/rebuilt-machine"], ["demo"]])
+def test_reports_that_cannot_be_written_are_told_before_the_run(arcbed, tmp_path, command):
+    (tmp_path / "taken").write_text("")
+    done = arcbed(*command, "--report", "taken/reports")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "reports cannot be written to taken/reports: Not a directory" in done.stderr
+
+
+def test_state_that_cannot_be_made_is_told_in_a_line(arcbed, tmp_path):
+    (tmp_path / "taken").write_text("")
+    done = arcbed("start", "--state", "taken/state")
+    assert done.returncode == 2
+    assert done.stderr.strip() == "arcbed: taken/state: Not a directory; choose another --state"
 
 
 def test_az_that_is_not_installed_says_how_to_get_it(arcbed, tmp_path):
@@ -60,6 +90,23 @@ def test_az_without_a_control_plane_says_how_to_start_one(arcbed, tmp_path):
     done = arcbed("az", "group", "list", PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert done.returncode == 2
     assert "arcbed start" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["env"], ["env", "--json"], ["clock", "show"], ["clock", "advance", "1d"], ["onboarding-script"]],
+)
+def test_command_that_needs_a_control_plane_says_how_to_start_one(arcbed, command):
+    done = arcbed(*command, "--state", "elsewhere")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "arcbed: no control plane runs on elsewhere; `arcbed start --state elsewhere` starts one\n"
+    )
+
+
+def test_env_without_a_control_plane_still_says_how_to_forget_it_and_what_it_takes(arcbed):
+    assert "unset ARM_ENDPOINT" in arcbed("env", "--unset").stdout
+    assert "--principal" in arcbed("env", "--help").stdout
 
 
 def test_status_and_stop_without_a_control_plane_say_so(arcbed):

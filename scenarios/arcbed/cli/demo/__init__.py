@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arcbed.cli.console import complete, console, me
+from arcbed.cli.console import complete, console, me, report_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,10 +32,10 @@ def demo(
 
     from arcbed.cli.demo.stage import Stage
     from arcbed.cli.demo.story import DEMO
-    from arcbed.cli.run import summary
+    from arcbed.cli.run import summary, written
     from arcbed.harness import runner
-    from arcbed.harness.reports import write
 
+    report_folder(report)
     out = console(record=export_svg is not None)
     if export_svg:
         out.width = PICTURE_WIDTH
@@ -43,7 +43,7 @@ def demo(
         runner.run([DEMO], seed=seed or secrets.token_hex(4), observers=[Stage(out, still=bool(export_svg))])
     )
     _table(out, result)
-    summary(out, result, write(result, report))
+    summary(out, result, written(result, report))
     if result.exit_code == 0:
         arcbed = me()
         out.print(
