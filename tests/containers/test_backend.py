@@ -75,13 +75,14 @@ async def test_machines_can_have_systemd_and_leave_no_group_of_theirs_behind():
     before = set(Path("/sys/fs/cgroup").glob("*/arcbed-*"))
     async with Bed(place=DOCKER_SYSTEMD) as bed:
         await bed.cloud.new_group(GROUP)
+        await bed.cloud.register()
         machine = await bed.machine("web-01", resource_group=GROUP)
         exited(await machine.connect(), 0)
         assert (await machine.command("cat", "/proc/1/comm")).stdout == "systemd\n"
         shown = await machine.azcmagent("show", "CPU Limit Backend")
         assert "systemd" in shown.output
-        await machine.kill_agent()
-        await machine.start_agent()
+        await machine.kill()
+        await machine.start()
         exited(await machine.azcmagent("show", "Agent Status"), 0, "Connected")
     assert set(Path("/sys/fs/cgroup").glob("*/arcbed-*")) == before
 
