@@ -3,20 +3,17 @@
 import asyncio
 import shutil
 import sys
-from datetime import timedelta
 
-from arcbed.harness import Bed, CloudOptions
+from arcbed.harness import Bed, CloudOptions, arc
 
 
 async def main(target: str) -> None:
     options = CloudOptions(seed="repeat", clock="stepped", start="2026-03-01")
     async with Bed(options) as bed:
-        await bed.cloud.register()
-        await bed.cloud.new_group("rg-arcbed")
+        await arc.prepare(bed, "rg-arcbed")
         one, other = await bed.machine("web-01"), await bed.machine("db-01")
         for machine in (one, other):
-            done = await bed.until(machine.connect(), limit=timedelta(minutes=10))
-            assert done.exit_code == 0, done.output
+            await arc.connect(bed, machine)
         await bed.advance(hours=3)
         await one.stop()
         await bed.advance(hours=1)

@@ -7,15 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from arcbed.harness.bed import Bed
+from arcbed.harness import Bed, arc
 from arcbed.harness.checks import equal
 from arcbed.harness.runner import run_one
 from arcbed.harness.scenario import Scenario
 from arcbed.stories import disconnect_retention
-from arcbed.stories.disconnect_retention import STEPPED, Rules
+from arcbed.stories.disconnect_retention import Rules
 
 SHORT = Rules(window=timedelta(hours=2), calm=timedelta(hours=1), minutes=15)
-OPTIONS = dataclasses.replace(STEPPED, arguments=("--retention-seconds", "7200"))
+OPTIONS = dataclasses.replace(arc.STEPPED, arguments=("--retention-seconds", "7200"))
 
 
 async def told(story, options=OPTIONS):

@@ -8,11 +8,10 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
-from arcbed.harness import Bed, CloudOptions, Machine, extensions
+from arcbed.harness import Bed, Machine, arc, extensions
 from arcbed.harness.checks import equal, exited
 from arcbed.harness.errors import BedError
 from arcbed.harness.reports import write
@@ -76,10 +75,7 @@ async def test_secrets_of_extensions_and_run_commands_leak_nowhere(tmp_path):
     answers: list[str] = []
 
     async def story(bed: Bed) -> None:
-        await bed.cloud.register()
-        await bed.cloud.new_group(GROUP)
-        web = await bed.machine("web-01", resource_group=GROUP)
-        exited(await bed.until(web.connect(), limit=timedelta(minutes=10)), 0)
+        web = await arc.onboard(bed, "web-01", GROUP)
         for kind in KINDS:
             path = f"extensions/Arcbed.Samples.{kind}__1.0.0.zip"
             await bed.cloud.admin.call("PUT", path, content=package(kind))
@@ -105,8 +101,7 @@ async def test_secrets_of_extensions_and_run_commands_leak_nowhere(tmp_path):
             equal("the handler has told all", [word in told for word in (FIRST, SECOND)], [True, True])
         raise BedError("so that the report has all the logs")
 
-    options = CloudOptions(clock="stepped", start="2026-03-01")
-    told = Scenario(name="secrets", title="Secrets", about="", options=options, story=story)
+    told = Scenario(name="secrets", title="Secrets", about="", options=arc.STEPPED, story=story)
     bed = tmp_path / "bed"
     bed.mkdir()
     run = await run_one(told, seed="secrets", folder=bed)

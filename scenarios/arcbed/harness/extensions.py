@@ -158,6 +158,11 @@ def commands(machine: Machine, kind: str, skip: int = 0) -> list[str]:
     return [str(one) for one in runs(machine, kind)[skip:]]
 
 
+def verbs(machine: Machine, kind: str) -> list[str]:
+    """The commands of those runs, without versions and numbers."""
+    return [one.command for one in runs(machine, kind)]
+
+
 class Gate:
     """Holds a command of the sample ``waiting`` until it is opened. Commands that come later do not wait.
 

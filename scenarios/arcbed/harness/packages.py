@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from arcbed.harness.errors import NotCoveredError
+from arcbed.harness.machine import Machine
+from arcbed.harness.process import Completed
+
+#: The bed's networks do not lead to Debian's repositories; what the package needs is on the machine.
+OFFLINE: Final = "rm -f /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources"
 
 
 def version(package: Path) -> str:
@@ -31,6 +37,11 @@ def agent_packages(count: int = 1) -> list[Path]:
             "make packages AGENT_VERSION=1.68.0.0"
         )
     return found[-count:]
+
+
+async def shell(machine: Machine, line: str) -> Completed:
+    """Run a line of shell on the machine; an installation has three minutes."""
+    return await machine.command("bash", "-c", line, limit=180)
 
 
 def _order(package: Path) -> list[int]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from arcbed.harness import Bed, CloudOptions, Machine
+from arcbed.harness import Bed, CloudOptions, arc
 from arcbed.harness.checks import contains, equal, eventually, exited
-from arcbed.harness.packages import agent_packages, version
-from arcbed.harness.process import Completed
+from arcbed.harness.packages import OFFLINE, agent_packages, shell, version
 from arcbed.harness.scenario import scenario
 
 GROUP = "rg-upgraded"
 NAME = "server-01"
-#: The bed's networks do not lead to Debian's repositories; what the package needs is on the machine.
-OFFLINE = "rm -f /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources"
 INSTALL = "wget -q https://aka.ms/azcmagent -O /root/install.sh && bash /root/install.sh"
 #: himds has its socket; the portal's script sleeps five seconds for it.
 LISTENING = "timeout 30 bash -c 'until [ -S /var/opt/azcmagent/socks/himds.sock ]; do sleep 0.1; done'"
@@ -29,8 +26,7 @@ UNTOUCHED = "cut -d' ' -f22 /proc/1/stat; cat /proc/sys/kernel/random/boot_id"
 )
 async def story(bed: Bed) -> None:
     """A machine gets the version that its resource asks for, keeps what it is, and nothing else restarts."""
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
+    await arc.prepare(bed, GROUP)
     old, new = agent_packages(2)
     await bed.cloud.host.admin.publish(old)
     server = await bed.machine(
@@ -80,8 +76,3 @@ async def ended(bed: Bed, status: str) -> dict[str, Any]:
         return found if found.get("agentUpgrade", {}).get("lastAttemptStatus") == status else None
 
     return await eventually(f"an upgrade with {status}", there, within=90)
-
-
-async def shell(machine: Machine, line: str) -> Completed:
-    """Run a line of shell on the machine."""
-    return await machine.command("bash", "-c", line, limit=180)

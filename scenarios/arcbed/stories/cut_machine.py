@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arcbed.harness import Bed, CloudOptions, Machine
+from arcbed.harness import Bed, CloudOptions, Machine, arc
 from arcbed.harness.checks import contains, equal, eventually, exited, true
 from arcbed.harness.scenario import scenario
 
@@ -31,8 +31,7 @@ async def story(bed: Bed) -> None:
     The documented times are kept in proportion: a heartbeat every two seconds in place of five minutes,
     Disconnected after six in place of fifteen minutes.
     """
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
+    await arc.prepare(bed, GROUP)
     edge = await bed.machine("edge-01", resource_group=GROUP)
 
     async with bed.step("Connected, with its pace from the service", ["status.heartbeat"]):
@@ -43,7 +42,7 @@ async def story(bed: Bed) -> None:
             return await last_heartbeat(edge) > first
 
         await eventually("a later lastHeartbeat", beats, within=2 * ONE_PERIOD)
-        equal("status", await status(bed, edge), "Connected")
+        equal("status", await arc.status(edge), "Connected")
 
     async with edge.cut_off("unreachable"):
         await notices(bed, edge)
@@ -52,7 +51,7 @@ async def story(bed: Bed) -> None:
     async with bed.step("The way is back: within one period it is Connected", ["status.comes-back"]):
 
         async def connected() -> bool:
-            return await status(bed, edge) == "Connected"
+            return await arc.status(edge) == "Connected"
 
         await eventually("Connected in ARM", connected, within=ONE_PERIOD)
 
@@ -82,11 +81,11 @@ async def notices(bed: Bed, edge: Machine) -> None:
     async with bed.step("Azure hears nothing and shows it Disconnected", ["status.disconnected"]):
 
         async def silent() -> bool:
-            return await status(bed, edge) == "Disconnected"
+            return await arc.status(edge) == "Disconnected"
 
         await eventually("Disconnected in ARM", silent, within=2 * DISCONNECTED_AFTER)
-        resource = (await bed.cloud.machine(GROUP, edge.name)).body
-        true("lastStatusChange is after the creation", resource["properties"]["lastStatusChange"], resource)
+        shown = await arc.properties(edge)
+        true("lastStatusChange is after the creation", shown["lastStatusChange"], shown)
 
 
 async def goes_on_without(bed: Bed, edge: Machine) -> None:
@@ -101,11 +100,6 @@ async def goes_on_without(bed: Bed, edge: Machine) -> None:
     async with bed.step("It gets no new token", ["identity.no-new-token-while-disconnected"]):
         answer = await edge.try_token("https://vault.azure.net")
         true("a token is refused", answer.status_code >= 500, answer.status_code)
-
-
-async def status(bed: Bed, machine: Machine) -> str:
-    """The machine's status in ARM."""
-    return str((await bed.cloud.machine(GROUP, machine.name)).expect_ok().body["properties"]["status"])
 
 
 async def last_heartbeat(machine: Machine) -> str:

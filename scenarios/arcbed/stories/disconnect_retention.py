@@ -6,15 +6,13 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from arcbed.harness import Bed, CloudOptions, Machine, policies
+from arcbed.harness import Bed, Machine, arc, policies
 from arcbed.harness.checks import contains, equal, exited, true
 from arcbed.harness.policies import Content, compliance, policy_state
 from arcbed.harness.scenario import scenario
 from arcbed.harness.tally import Tally, beats
 
 GROUP = "rg-retention"
-START = "2026-03-01"
-STEPPED = CloudOptions(clock="stepped", start=START)
 PERIOD = timedelta(minutes=5)
 SECOND = timedelta(seconds=1)
 INSTANT = timedelta(microseconds=1)
@@ -102,7 +100,7 @@ class Stage:
 
 @scenario(
     "Assignments survive 14 days offline and are gone a second later",
-    options=STEPPED,
+    options=arc.STEPPED,
     long=True,
 )
 async def story(bed: Bed) -> None:
@@ -130,9 +128,7 @@ async def retention(bed: Bed, rules: Rules) -> None:
 
 async def prepared(bed: Bed, rules: Rules) -> Stage:
     """A machine with its agent, not connected yet."""
-    await bed.cloud.register()
-    await policies.register(bed)
-    await bed.cloud.new_group(GROUP)
+    await arc.prepare(bed, GROUP, with_policies=True)
     steady = {"himds.jitterPercent": 0, "gcad.jitterPercent": 0}
     web = await bed.machine("web-01", resource_group=GROUP, config=steady, cuttable=True)
     return Stage(bed, rules, Tally(bed), web)
@@ -148,7 +144,7 @@ async def connected_and_compliant(stage: Stage) -> None:
         exited(await web.command("mkdir", "-p", str(web.root / "srv")), 0)
         stage.written(AUDITED, stage.wanted(AUDITED))
         stage.written(REPAIRED, "something else")
-        exited(await bed.until(web.connect(), limit=timedelta(minutes=10)), 0)
+        await arc.connect(bed, web)
         stage.assigned = await policies.audit_policy(bed, GROUP, await stage.offer(AUDITED))
         (await policies.assign(bed, web, await stage.offer(REPAIRED))).expect_ok()
         await bed.advance(HOUR)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 
-from arcbed.harness import Bed, Machine, clock, extensions
-from arcbed.harness.checks import equal, eventually, exited, true
+from arcbed.harness import Bed, Machine, arc, clock, extensions
+from arcbed.harness.checks import equal, eventually, true
 from arcbed.harness.recorder import Chart, Curve
 from arcbed.harness.scenario import scenario
 
@@ -30,10 +30,7 @@ async def story(bed: Bed) -> None:
     are told to poll every 50 minutes, so that only the notification channel can have brought the news. CPU
     is counted, not limited: a handler at 5 % of a core would measure its limit.
     """
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
-    web = await bed.machine("web-01", resource_group=GROUP, config=SETTINGS)
-    exited(await web.connect(), 0)
+    web = await arc.onboard(bed, "web-01", GROUP, config=SETTINGS)
     kind = await extensions.publish(bed, "well_behaved")
     async with bed.step("The channel is open, and a first PUT installs", ["extension.installed"]):
         await channel(web)

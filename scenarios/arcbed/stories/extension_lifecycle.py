@@ -6,17 +6,15 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from arcbed import handlers
-from arcbed.harness import Bed, CloudOptions, Machine, extensions
+from arcbed.harness import Bed, Machine, arc, extensions
 from arcbed.harness.arm import Answer
 from arcbed.harness.checks import contains, equal, exited, true
 from arcbed.harness.extensions import Gate
 from arcbed.harness.scenario import scenario
 
 GROUP = "rg-extensions"
-STEPPED = CloudOptions(clock="stepped", start="2026-03-01")
 SECRET = "correct-horse-battery-staple"
 PROBE = "probe"
 #: The account of the bed's own storage that packages are kept in.
@@ -69,7 +67,7 @@ class Stage:
         return self.web.path("gc_ext_log").read_text()
 
 
-@scenario("An extension from its PUT to a running handler and back", options=STEPPED)
+@scenario("An extension from its PUT to a running handler and back", options=arc.STEPPED)
 async def story(bed: Bed) -> None:
     """Small, real handlers are published, given to a machine through ARM, and do what goal states say.
 
@@ -77,10 +75,7 @@ async def story(bed: Bed) -> None:
     a command. The clock stands still while a handler runs; named pipes hold handlers where the story wants
     something to happen meanwhile.
     """
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
-    web = await bed.machine("web-01", resource_group=GROUP, config={"extd.jitterPercent": 0}, cuttable=True)
-    exited(await bed.until(web.connect(), limit=timedelta(minutes=10)), 0)
+    web = await arc.onboard(bed, "web-01", GROUP, config={"extd.jitterPercent": 0}, cuttable=True)
     stage = Stage(bed, web)
     await installs(stage)
     await follows_its_settings(stage)

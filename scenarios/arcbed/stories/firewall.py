@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arcbed.harness import Bed, CloudOptions, Machine
+from arcbed.harness import Bed, CloudOptions, Machine, arc
 from arcbed.harness.checks import contains, equal, eventually, exited, true
 from arcbed.harness.scenario import scenario
 
@@ -41,8 +41,7 @@ async def story(bed: Bed) -> None:
     Before onboarding, at onboarding and afterwards the table of required endpoints is gone through: what is
     needed always, only to connect and disconnect, only to install, or never.
     """
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
+    await arc.prepare(bed, GROUP)
     quick = {"gcad.pullSeconds": 2 * PERIOD}
     shop = await bed.machine("shop-01", resource_group=GROUP, config=quick)
     await is_refused(bed, shop)
@@ -81,7 +80,7 @@ async def is_connected(bed: Bed, shop: Machine) -> None:
         shop.blocked(*INSTALLATION, *OPTIONAL),
     ):
         exited(await shop.connect(), 0)
-        equal("status in ARM", await status(bed, shop), "Connected")
+        equal("status in ARM", await arc.status(shop), "Connected")
 
 
 async def stays_connected(bed: Bed, shop: Machine) -> None:
@@ -95,7 +94,7 @@ async def stays_connected(bed: Bed, shop: Machine) -> None:
         shop.blocked(ARM, *INSTALLATION, *OPTIONAL),
     ):
         await beats(shop, times=DISCONNECTED_AFTER // PERIOD + 2)
-        equal("status in ARM", await status(bed, shop), "Connected")
+        equal("status in ARM", await arc.status(shop), "Connected")
         equal("status on the machine", (await shop.show())["status"], "Connected")
 
 
@@ -112,7 +111,7 @@ async def fails_by_name(bed: Bed, shop: Machine) -> None:
         await eventually("azcmagent show names the identity service", told)
 
         async def silent() -> bool:
-            return await status(bed, shop) == "Disconnected"
+            return await arc.status(shop) == "Disconnected"
 
         await eventually("Disconnected in ARM", silent)
 
@@ -133,7 +132,7 @@ async def fails_by_name(bed: Bed, shop: Machine) -> None:
     ):
         await says(shop, "gc_agent_log", "Failed to update assignments", "guestconfiguration.azure.com")
         await beats(shop, times=DISCONNECTED_AFTER // PERIOD + 2)
-        equal("status in ARM", await status(bed, shop), "Connected")
+        equal("status in ARM", await arc.status(shop), "Connected")
 
     async with (
         bed.step("Without notifications it asks by itself", ["network.notifications-or-polls"]),
@@ -189,11 +188,6 @@ async def beats(machine: Machine, *, times: int) -> None:
             return bool((await machine.show())["lastHeartbeat"] > than)
 
         await eventually("a later lastHeartbeat", later, within=5 * PERIOD)
-
-
-async def status(bed: Bed, machine: Machine) -> str:
-    """The machine's status in ARM."""
-    return str((await bed.cloud.machine(GROUP, machine.name)).expect_ok().body["properties"]["status"])
 
 
 def row_of(table: str, host: str) -> list[str]:

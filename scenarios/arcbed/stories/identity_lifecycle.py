@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from arcbed.harness import Bed, CloudOptions, Machine
+from arcbed.harness import Bed, Machine, arc
 from arcbed.harness.checks import equal, exited, true
 from arcbed.harness.scenario import scenario
 from arcbed.harness.tally import Tally, beats
 
 GROUP = "rg-identity"
-START = "2026-03-01"
 PERIOD = timedelta(minutes=5)
 SILENCE = timedelta(minutes=15)
 SECOND = timedelta(seconds=1)
@@ -24,7 +23,6 @@ QUICK = 2
 FAILING_HOSTS = {"process": 1}
 HEARTBEAT = {"method": "POST", "route": "/machine/{id}/heartbeat"}
 IDENTITY = {"method": "POST", "route": "/machine/{id}/identity"}
-STEPPED = CloudOptions(clock="stepped", start=START)
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Rules:
 
 @scenario(
     "A certificate is renewed at 45 days, expires at 90, and only connecting anew helps",
-    options=STEPPED,
+    options=arc.STEPPED,
     long=True,
 )
 async def story(bed: Bed) -> None:
@@ -54,16 +52,15 @@ async def lifecycle(bed: Bed, rules: Rules) -> None:
     """The story with other rules: a test tells it in days instead of months."""
     tally = Tally(bed)
     begin = await bed.time.now()
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
+    await arc.prepare(bed, GROUP)
     steady = {"himds.jitterPercent": 0}
     kept = await bed.machine("kept-01", resource_group=GROUP, config=steady, cuttable=True)
     lost = await bed.machine("lost-01", resource_group=GROUP, config=steady)
 
     async with bed.step("Connected, with a certificate for 90 days", ["certificate.life"]):
         for machine in (kept, lost):
-            exited(await bed.until(machine.connect(), limit=timedelta(minutes=10)), 0)
-            equal("status", await status(bed, machine), "Connected")
+            await arc.connect(bed, machine)
+            equal("status", await arc.status(machine), "Connected")
             equal("end of the certificate", await ends(bed, machine), begin + rules.life)
         await lost.stop()
 
@@ -83,10 +80,10 @@ async def renews(bed: Bed, tally: Tally, kept: Machine, begin: datetime, rules: 
     async with bed.step(
         "The other one says a last word just before its renewal is due", ["status.comes-back"]
     ):
-        equal("status after a long silence", await status(bed, lost), "Disconnected")
+        equal("status after a long silence", await arc.status(lost), "Disconnected")
         await lost.start()
         await bed.advance(minutes=9, seconds=59)
-        equal("status", await status(bed, lost), "Connected")
+        equal("status", await arc.status(lost), "Connected")
         await lost.stop()
 
     async with bed.step("Renewed within a day after 45 days", ["certificate.renewed-at-half"]):
@@ -134,9 +131,9 @@ async def is_cut_off(bed: Bed, tally: Tally, kept: Machine) -> None:
         last, before = read(heard["last"]), failures(kept)
         async with kept.cut_off("unreachable"):
             await bed.time.advance_to(last + SILENCE - SECOND)
-            equal("status a second before", await status(bed, kept), "Connected")
+            equal("status a second before", await arc.status(kept), "Connected")
             await bed.advance(SECOND)
-            equal("status", await status(bed, kept), "Disconnected")
+            equal("status", await arc.status(kept), "Disconnected")
             await bed.time.advance_to(last + PERIOD + FOUR_HOURS + PERIOD / 2)
             equal("status on the machine", (await kept.show())["status"], "Disconnected")
             quick = QUICK * FAILING_HOSTS.get(bed.place.name, 2)
@@ -149,7 +146,7 @@ async def is_cut_off(bed: Bed, tally: Tally, kept: Machine) -> None:
             tally.table("What the cut must contain")
     async with bed.step("The way is back: Connected within one period", ["status.comes-back"]):
         await bed.advance(PERIOD)
-        equal("status", await status(bed, kept), "Connected")
+        equal("status", await arc.status(kept), "Connected")
 
 
 async def falls_silent(bed: Bed, tally: Tally, lost: Machine, begin: datetime, rules: Rules) -> None:
@@ -162,17 +159,17 @@ async def falls_silent(bed: Bed, tally: Tally, lost: Machine, begin: datetime, r
         await kept.stop()
         heard = await tally.events(begin, now + SECOND, task="kept-01/himds/heartbeat", **HEARTBEAT)
         await bed.time.advance_to(read(heard["last"]) + SILENCE - SECOND)
-        equal("status a second before", await status(bed, kept), "Connected")
+        equal("status a second before", await arc.status(kept), "Connected")
         await bed.advance(SECOND)
-        equal("status", await status(bed, kept), "Disconnected")
+        equal("status", await arc.status(kept), "Disconnected")
 
     async with bed.step("Never renewed: Expired at 90 days, 45 after the last word", ["status.expired"]):
         end = begin + rules.life
         await bed.time.advance_to(end - SECOND)
-        equal("status a second before", await status(bed, lost), "Disconnected")
+        equal("status a second before", await arc.status(lost), "Disconnected")
         await bed.advance(SECOND)
-        equal("status", await status(bed, lost), "Expired")
-        equal("the other one has a newer certificate", await status(bed, kept), "Disconnected")
+        equal("status", await arc.status(lost), "Expired")
+        equal("the other one has a newer certificate", await arc.status(kept), "Disconnected")
         tally.row(
             "whole days from the last word to Expired",
             (end - last).days,
@@ -190,9 +187,9 @@ async def falls_silent(bed: Bed, tally: Tally, lost: Machine, begin: datetime, r
     async with bed.step("Renewed once: Expired 90 days after the renewal", ["status.expired"]):
         end = await ends(bed, kept)
         await bed.time.advance_to(end - SECOND)
-        equal("status a second before", await status(bed, kept), "Disconnected")
+        equal("status a second before", await arc.status(kept), "Disconnected")
         await bed.advance(SECOND)
-        equal("status", await status(bed, kept), "Expired")
+        equal("status", await arc.status(kept), "Expired")
 
 
 async def begins_anew(bed: Bed, tally: Tally, kept: Machine) -> None:
@@ -201,7 +198,7 @@ async def begins_anew(bed: Bed, tally: Tally, kept: Machine) -> None:
         back = await bed.time.now()
         await kept.start()
         await bed.advance(hours=1)
-        equal("status in ARM", await status(bed, kept), "Expired")
+        equal("status in ARM", await arc.status(kept), "Expired")
         equal("status on the machine", (await kept.show())["status"], "Expired")
         now = await bed.time.now()
         tally.row(
@@ -214,11 +211,11 @@ async def begins_anew(bed: Bed, tally: Tally, kept: Machine) -> None:
         tally.table("What the attempts must contain")
 
     async with bed.step("Disconnected and connected anew: a new identity", ["certificate.new-beginning"]):
-        before = (await bed.cloud.machine(GROUP, "kept-01")).body
+        before = await arc.resource(kept)
         exited(await kept.disconnect(), 0)
         equal("the resource", (await bed.cloud.machine(GROUP, "kept-01")).status, 404)
-        exited(await bed.until(kept.connect(), limit=timedelta(minutes=10)), 0)
-        after = (await bed.cloud.machine(GROUP, "kept-01")).body
+        await arc.connect(bed, kept)
+        after = await arc.resource(kept)
         equal("status", after["properties"]["status"], "Connected")
         true("another vmId", after["properties"]["vmId"] != before["properties"]["vmId"], after)
         true("another identity", after["identity"]["principalId"] != before["identity"]["principalId"], after)
@@ -235,14 +232,9 @@ def failures(machine: Machine) -> int:
     return machine.path("himds_log").read_text().count("failed to send a heartbeat")
 
 
-async def status(bed: Bed, machine: Machine) -> str:
-    """The machine's status in ARM."""
-    return str((await bed.cloud.machine(GROUP, machine.name)).expect_ok().body["properties"]["status"])
-
-
 async def ends(bed: Bed, machine: Machine) -> datetime:
     """When the newest certificate of the machine runs out."""
-    vm_id = (await bed.cloud.machine(GROUP, machine.name)).expect_ok().body["properties"]["vmId"]
+    vm_id = (await arc.properties(machine))["vmId"]
     rows = (await bed.cloud.admin.call("GET", "state/identities"))["rows"]
     [found] = [row["document"] for row in rows if row["key"] == vm_id.lower()]
     return datetime.fromtimestamp(found["notAfter"], UTC)

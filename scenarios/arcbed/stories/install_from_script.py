@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from arcbed.harness import Bed, CloudOptions, Machine
+from arcbed.harness import Bed, CloudOptions, arc
 from arcbed.harness.checks import contains, equal, exited
-from arcbed.harness.packages import agent_packages
-from arcbed.harness.process import Completed
+from arcbed.harness.packages import OFFLINE, agent_packages, shell
 from arcbed.harness.scenario import scenario
 from arcbed.portal import Onboarding, Principal, linux_script
 
 GROUP = "rg-installed"
 TAGS = {"Datacenter": "DC-3", "City": "Amsterdam"}
-#: The bed's networks do not lead to Debian's repositories; what the package needs is on the machine.
-OFFLINE = "rm -f /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources"
 LEFT = "ls -d /opt/azcmagent /var/opt/azcmagent /var/lib/GuestConfig 2>/dev/null; true"
 
 
@@ -23,8 +20,7 @@ LEFT = "ls -d /opt/azcmagent /var/opt/azcmagent /var/lib/GuestConfig 2>/dev/null
 )
 async def story(bed: Bed) -> None:
     """What an administrator pastes from the portal works unchanged, from download to Connected."""
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
+    await arc.prepare(bed, GROUP)
     await bed.cloud.host.admin.publish(*agent_packages())
     server = await bed.machine(
         "server-01", resource_group=GROUP, bare=True, environment={"ARC_IMDS_ADDRESS": "127.0.0.1:1"}
@@ -63,8 +59,3 @@ def script(bed: Bed) -> str:
             principal=Principal(principal["clientId"], principal["clientSecret"]),
         )
     )
-
-
-async def shell(machine: Machine, line: str) -> Completed:
-    """Run a line of shell on the machine."""
-    return await machine.command("bash", "-c", line, limit=180)

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from arcbed.harness import Bed, CheckError, CloudOptions, Machine
+from arcbed.harness import Bed, CheckError, CloudOptions, Machine, arc
 from arcbed.harness.arm import Principal
 from arcbed.harness.checks import equal, eventually, exited, true
 from arcbed.harness.scenario import scenario
@@ -114,7 +114,7 @@ async def is_connected(bed: Bed, web: Machine) -> None:
         "ARM shows it Connected",
         ["onboarding.resource-shape", "metadata.tags-from-connect"],
     ):
-        resource = await arm_view(bed, web)
+        resource = await arc.resource(web)
         properties = resource["properties"]
         equal("provisioningState", properties["provisioningState"], "Succeeded")
         equal("status", properties["status"], "Connected")
@@ -153,7 +153,7 @@ async def is_connected(bed: Bed, web: Machine) -> None:
 async def reports_what_it_is(bed: Bed, web: Machine) -> None:
     """ARM's picture of the machine against the machine itself, read by other means than the agent's."""
     async with bed.step("The operating system is this machine's", ["metadata.operating-system"]):
-        properties = (await arm_view(bed, web))["properties"]
+        properties = await arc.properties(web)
         equal("osName", properties["osName"], "linux")
         equal("osType", properties["osType"], "linux")
         equal("osVersion", properties["osVersion"], await printed(web, "uname", "-r"))
@@ -161,7 +161,7 @@ async def reports_what_it_is(bed: Bed, web: Machine) -> None:
         equal("computerName", properties["osProfile"]["computerName"], await printed(web, "uname", "-n"))
 
     async with bed.step("The hardware is this machine's", ["metadata.hardware"]):
-        detected = (await arm_view(bed, web))["properties"]["detectedProperties"]
+        detected = (await arc.properties(web))["detectedProperties"]
         equal("logicalCoreCount", detected["logicalCoreCount"], await printed(web, "nproc", "--all"))
         memory = memory_bytes(await printed(web, "cat", "/proc/meminfo"))
         equal("totalPhysicalMemoryInBytes", detected["totalPhysicalMemoryInBytes"], str(memory))
@@ -199,7 +199,7 @@ async def follows_its_tags(bed: Bed, web: Machine) -> None:
 async def has_an_identity(bed: Bed, web: Machine) -> None:
     """The machine's managed identity, from its challenge to what it opens."""
     cloud = bed.cloud
-    identity = (await arm_view(bed, web))["identity"]
+    identity = (await arc.resource(web))["identity"]
     async with bed.step("A token is not given away", ["identity.challenge", "identity.key-file-once"]):
         first = await web.challenge(ARM_AUDIENCE)
         equal("status", first.status_code, 401)
@@ -243,10 +243,10 @@ async def has_an_identity(bed: Bed, web: Machine) -> None:
 async def is_connected_once(bed: Bed, web: Machine) -> None:
     """A name belongs to one machine, and a machine to one resource."""
     async with bed.step("Another machine cannot take the name", ["onboarding.name-taken"]):
-        before = (await arm_view(bed, web))["properties"]["vmId"]
+        before = (await arc.properties(web))["vmId"]
         twin = await bed.machine("twin", resource_group=GROUP)
         exited(await twin.connect(name=web.name), 44, "AZCM0044")
-        equal("vmId of the resource", (await arm_view(bed, web))["properties"]["vmId"], before)
+        equal("vmId of the resource", (await arc.properties(web))["vmId"], before)
         await twin.stop()
 
     async with bed.step("The machine cannot connect twice", ["onboarding.already-connected"]):
@@ -259,13 +259,13 @@ async def is_connected_once(bed: Bed, web: Machine) -> None:
 async def leaves(bed: Bed, web: Machine) -> None:
     """Both ends forget each other."""
     cloud = bed.cloud
-    principal_id = (await arm_view(bed, web))["identity"]["principalId"]
+    principal_id = (await arc.resource(web))["identity"]["principalId"]
     async with bed.step("The onboarding principal cannot remove it", ["disconnect.role-too-small"]):
         before = web.agent_config()
         refused = await web.disconnect(principal=cloud.onboarding)
         exited(refused, 43, "AZCM0043", "AuthorizationFailed", "Microsoft.HybridCompute/machines/delete")
         equal("connection data", web.agent_config(), before)
-        equal("status in ARM", (await arm_view(bed, web))["properties"]["status"], "Connected")
+        equal("status in ARM", await arc.status(web), "Connected")
         equal("status on the machine", (await web.show())["status"], "Connected")
 
     async with bed.step("The owner can", ["disconnect.success"]):
@@ -291,19 +291,6 @@ async def leaves(bed: Bed, web: Machine) -> None:
 
 
 # -- what the steps look at ----------------------------------------------------------------------------------
-
-
-async def arm_view(bed: Bed, machine: Machine) -> dict[str, Any]:
-    """The machine's resource in ARM.
-
-    Raises:
-        CheckError: there is none.
-    """
-    answer = await bed.cloud.machine(GROUP, machine.name)
-    if not answer.ok:
-        raise CheckError(f"the resource of {machine.name}", "to exist", answer.body)
-    document: dict[str, Any] = answer.body
-    return document
 
 
 async def registration(bed: Bed) -> str:

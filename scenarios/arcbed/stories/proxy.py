@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from arcbed.harness import Bed, CloudOptions, Machine
+from arcbed.harness import Bed, CloudOptions, Machine, arc
 from arcbed.harness.checks import contains, equal, eventually, exited, true
 from arcbed.harness.contract import ProxyHost
 from arcbed.harness.scenario import scenario
@@ -20,8 +20,7 @@ LOGIN, ARM, HIS = "login.microsoftonline.com", "management.azure.com", "his.arc.
 )
 async def story(bed: Bed) -> None:
     """By configuration and by environment, past the proxy for some hosts, and what is no proxy for it."""
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
+    await arc.prepare(bed, GROUP)
     proxy = await bed.proxy()
     await by_configuration(bed, proxy)
     await past_it(bed, proxy)
@@ -65,7 +64,7 @@ async def by_configuration(bed: Bed, proxy: ProxyHost) -> None:
     async with bed.step("ARM shows the proxy", ["proxy.reported-to-arm"]):
 
         async def shown() -> bool:
-            properties = (await bed.cloud.machine(GROUP, branch.name)).expect_ok().body["properties"]
+            properties = await arc.properties(branch)
             return bool((properties.get("agentConfiguration") or {}).get("proxyUrl") == proxy.url)
 
         await eventually("proxyUrl in agentConfiguration", shown)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
-from arcbed.harness import Bed, CloudOptions, Machine, extensions
+from arcbed.harness import Bed, Machine, arc, extensions
 from arcbed.harness.arm import ENDED
-from arcbed.harness.checks import contains, equal, exited, true
+from arcbed.harness.checks import contains, equal, true
 from arcbed.harness.scenario import scenario
 
 GROUP = "rg-run"
@@ -20,13 +19,10 @@ ACCOUNT = "runcommands"
 STORAGE = f"blobs/{ACCOUNT}/results"
 
 
-@scenario("A run command and its output", options=CloudOptions(clock="stepped", start="2026-03-01"))
+@scenario("A run command and its output", options=arc.STEPPED)
 async def story(bed: Bed) -> None:
     """The handler is built into the agent; nothing is published."""
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
-    web = await bed.machine("web-01", resource_group=GROUP)
-    exited(await bed.until(web.connect(), limit=timedelta(minutes=10)), 0)
+    web = await arc.onboard(bed, "web-01", GROUP)
     output, error = [await address(bed, name, "racw") for name in ("output.txt", "error.txt")]
 
     async with bed.step("A script runs with its parameters", ["run-command.view"]):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from arcbed.harness import Bed, CloudOptions, policies
+from arcbed.harness import Bed, CloudOptions, arc, policies
 
 GROUP = "rg-policy-agent"
 NAME = "AgentPolicy"
@@ -15,16 +15,14 @@ NAME = "AgentPolicy"
 @pytest.fixture
 async def bed():
     async with Bed(CloudOptions(clock="stepped", start="2026-03-01", seed="policy-agent")) as made:
-        await made.cloud.register()
-        await policies.register(made)
-        await made.cloud.new_group(GROUP)
+        await arc.prepare(made, GROUP, with_policies=True)
         yield made
 
 
 @pytest.fixture
 async def web(bed):
     machine = await bed.machine("web-01", resource_group=GROUP)
-    assert (await bed.until(machine.connect(), limit=timedelta(minutes=10))).exit_code == 0
+    await arc.connect(bed, machine)
     (machine.root / "srv").mkdir()
     return machine
 
@@ -39,7 +37,7 @@ async def assigned(bed, web, **guest) -> None:
 async def test_metadata_and_services_in_arm_speak_of_policies(bed, web):
     await assigned(bed, web)
     await bed.advance(minutes=6)
-    properties = (await bed.cloud.machine(GROUP, web.name)).expect_ok().body["properties"]
+    properties = await arc.properties(web)
     assert properties["detectedProperties"]["policyComplianceStatus"] == "Compliant"
     assert properties["detectedProperties"]["policyComplianceDetails"] == f"{NAME}: Compliant"
     assert properties["serviceStatuses"]["guestConfigurationService"]["status"] == "active"
@@ -59,7 +57,7 @@ async def test_disconnect_empties_the_store_before_it_returns(bed, web):
 async def test_connected_anew_it_is_another_machine_and_gets_what_that_is_assigned(bed, web):
     await assigned(bed, web)
     await bed.until(web.disconnect(), limit=timedelta(minutes=10))
-    assert (await bed.until(web.connect(), limit=timedelta(minutes=10))).exit_code == 0
+    await arc.connect(bed, web)
     await bed.advance(minutes=6)
     assert not list(web.path("configurations").iterdir())
     await assigned(bed, web)

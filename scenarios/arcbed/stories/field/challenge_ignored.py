@@ -5,8 +5,8 @@ Reported against several clients that speak the protocol of Azure virtual machin
 
 from __future__ import annotations
 
-from arcbed.harness import Bed
-from arcbed.harness.checks import contains, equal, exited
+from arcbed.harness import Bed, arc
+from arcbed.harness.checks import contains, equal
 from arcbed.harness.scenario import scenario
 
 GROUP = "rg-challenge"
@@ -16,10 +16,7 @@ AUDIENCE = "https://vault.azure.net"
 @scenario("A client that ignores the challenge gets no token")
 async def story(bed: Bed) -> None:
     """What such a client sees, why insisting does not help, and what does."""
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
-    app = await bed.machine("app-01", resource_group=GROUP)
-    exited(await app.connect(), 0)
+    app = await arc.onboard(bed, "app-01", GROUP)
     endpoint = app.environment["IDENTITY_ENDPOINT"]
     query = {"api-version": "2020-06-01", "resource": AUDIENCE}
 

@@ -6,7 +6,7 @@ Reported often enough to have a paragraph in "Clean up and remove Azure Arc-enab
 
 from __future__ import annotations
 
-from arcbed.harness import Bed, CloudOptions
+from arcbed.harness import Bed, CloudOptions, arc
 from arcbed.harness.checks import equal, eventually, exited, true
 from arcbed.harness.scenario import scenario
 
@@ -19,10 +19,7 @@ GROUP = "rg-portal"
 async def story(bed: Bed) -> None:
     """The resource goes away on one side only; the agent cannot know, and must not lose its files over it."""
     cloud = bed.cloud
-    await cloud.register()
-    await cloud.new_group(GROUP)
-    shop = await bed.machine("shop-01", resource_group=GROUP, heartbeat_seconds=1)
-    exited(await shop.connect(), 0)
+    shop = await arc.onboard(bed, "shop-01", GROUP, heartbeat_seconds=1)
     arm_id = cloud.arm.machine_id(GROUP, shop.name)
 
     async with bed.step("The owner deletes the resource in Azure", ["identity.gone-with-resource"]):
@@ -48,4 +45,4 @@ async def story(bed: Bed) -> None:
 
     async with bed.step("And the machine comes back under its name", ["disconnect.connect-again"]):
         exited(await shop.connect(), 0)
-        equal("status", (await cloud.machine(GROUP, shop.name)).body["properties"]["status"], "Connected")
+        equal("status", await arc.status(shop), "Connected")

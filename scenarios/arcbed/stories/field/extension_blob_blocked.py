@@ -5,10 +5,8 @@ The agent has tried ten times before it gives up since 1.50; before that people 
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from arcbed.harness import Bed, CloudOptions, extensions
-from arcbed.harness.checks import contains, equal, exited, true
+from arcbed.harness import Bed, arc, extensions
+from arcbed.harness.checks import contains, equal, true
 from arcbed.harness.scenario import scenario
 
 GROUP = "rg-storage"
@@ -17,15 +15,10 @@ STORAGE = "*.blob.core.windows.net"
 TRIES = 10
 
 
-@scenario(
-    "Storage hosts are blocked for extensions", options=CloudOptions(clock="stepped", start="2026-03-01")
-)
+@scenario("Storage hosts are blocked for extensions", options=arc.STEPPED)
 async def story(bed: Bed) -> None:
     """Everything else of the table of required hosts is open, so that the machine is Connected and well."""
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
-    web = await bed.machine("web-01", resource_group=GROUP, by_name=True)
-    exited(await bed.until(web.connect(), limit=timedelta(minutes=10)), 0)
+    web = await arc.onboard(bed, "web-01", GROUP, by_name=True)
     kind = await extensions.publish(bed, "well_behaved")
 
     async with web.blocked(STORAGE):
@@ -41,8 +34,7 @@ async def story(bed: Bed) -> None:
             equal("what ran", extensions.commands(web, kind), [])
 
         async with bed.step("The machine is Connected all the while", ["extension.package-unreachable"]):
-            machine = (await bed.cloud.machine(GROUP, web.name)).expect_ok().body["properties"]
-            equal("status", machine["status"], "Connected")
+            equal("status", await arc.status(web), "Connected")
 
     async with bed.step(
         "Let through, nothing happens of itself: the operation has ended", ["extension.package-unreachable"]
@@ -54,4 +46,4 @@ async def story(bed: Bed) -> None:
     async with bed.step("Another PUT succeeds", ["extension.package-unreachable", "extension.installed"]):
         (await extensions.put(bed, web, PROBE, kind, forceUpdateTag="second")).expect_ok()
         equal("in ARM", await extensions.settled(bed, web, PROBE), "Succeeded")
-        equal("what ran", [one.command for one in extensions.runs(web, kind)], ["install", "enable"])
+        equal("what ran", extensions.verbs(web, kind), ["install", "enable"])

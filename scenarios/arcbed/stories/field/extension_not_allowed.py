@@ -5,10 +5,8 @@ From the security overview of Azure Arc-enabled servers: the lists are local, Az
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from arcbed import handlers
-from arcbed.harness import Bed, CloudOptions, Machine, extensions
+from arcbed.harness import Bed, Machine, arc, extensions
 from arcbed.harness.checks import contains, equal, exited, true
 from arcbed.harness.scenario import scenario
 
@@ -16,15 +14,10 @@ GROUP = "rg-lists"
 PROBE = "probe"
 
 
-@scenario(
-    "An extension that the machine does not allow", options=CloudOptions(clock="stepped", start="2026-03-01")
-)
+@scenario("An extension that the machine does not allow", options=arc.STEPPED)
 async def story(bed: Bed) -> None:
     """Each of the three switches refuses, says so in ARM, and lets the same PUT through once it is turned."""
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
-    web = await bed.machine("web-01", resource_group=GROUP)
-    exited(await bed.until(web.connect(), limit=timedelta(minutes=10)), 0)
+    web = await arc.onboard(bed, "web-01", GROUP)
     kind = await extensions.publish(bed, "well_behaved")
     full = f"{handlers.PUBLISHER}/{kind}"
 
@@ -34,19 +27,18 @@ async def story(bed: Bed) -> None:
         equal("what ran", extensions.commands(web, kind), [])
         true("there is no folder", not extensions.folder(web, kind).exists())
         await bed.advance(minutes=11)  # the next heartbeat tells it
-        machine = (await bed.cloud.machine(GROUP, web.name)).expect_ok().body["properties"]
-        listed = machine["agentConfiguration"]["extensionsBlockList"]
+        listed = (await arc.properties(web))["agentConfiguration"]["extensionsBlockList"]
         equal("ARM shows the list", listed, [{"publisher": handlers.PUBLISHER, "type": kind}])
 
     async with bed.step("Taken off it, the same PUT succeeds", ["extension.block-list"]):
         exited(await web.azcmagent("config", "set", "extensions.blocklist", full.lower(), "--remove"), 0)
         equal("in ARM", await put(bed, web, kind), "Succeeded")
-        equal("what ran", verbs(web, kind), ["install", "enable"])
+        equal("what ran", extensions.verbs(web, kind), ["install", "enable"])
 
     async with bed.step("An allow list without it: it cannot be changed any more", ["extension.allow-list"]):
         exited(await web.azcmagent("config", "set", "extensions.allowlist", "Contoso.Tools/Other"), 0)
         await refused(bed, web, kind, "extensions.allowlist", colour="green")
-        equal("what ran since", verbs(web, kind)[2:], [])
+        equal("what ran since", extensions.verbs(web, kind)[2:], [])
         true("what is installed stays", (extensions.folder(web, kind) / "HandlerManifest.json").is_file())
 
     async with bed.step(
@@ -59,14 +51,14 @@ async def story(bed: Bed) -> None:
 
     async with bed.step("Allowed, the same PUT succeeds", ["extension.allow-list"]):
         equal("in ARM", await put(bed, web, kind, colour="green"), "Succeeded")
-        equal("what ran since", verbs(web, kind)[2:], ["enable"])
+        equal("what ran since", extensions.verbs(web, kind)[2:], ["enable"])
 
     async with bed.step(
         "In monitor mode Microsoft's list counts, not the machine's", ["extension.monitor-mode"]
     ):
         exited(await web.azcmagent("config", "set", "config.mode", "monitor"), 0)
         await refused(bed, web, kind, "monitor mode", colour="blue")
-        equal("what ran since", verbs(web, kind)[3:], [])
+        equal("what ran since", extensions.verbs(web, kind)[3:], [])
 
     async with bed.step("Back in full mode, the same PUT succeeds", ["extension.monitor-mode"]):
         exited(await web.azcmagent("config", "set", "config.mode", "full"), 0)
@@ -76,7 +68,7 @@ async def story(bed: Bed) -> None:
         exited(await web.azcmagent("config", "set", "extensions.allowlist", "Allow/None"), 0)
         (await extensions.delete(bed, web, PROBE)).expect_ok()
         equal("in ARM", await extensions.settled(bed, web, PROBE), "")
-        equal("what ran since", verbs(web, kind)[4:], ["disable", "uninstall"])
+        equal("what ran since", extensions.verbs(web, kind)[4:], ["disable", "uninstall"])
 
 
 async def put(bed: Bed, web: Machine, kind: str, **settings: str) -> str:
@@ -92,8 +84,3 @@ async def refused(bed: Bed, web: Machine, kind: str, reason: str, **settings: st
     contains("its message in ARM", message, f"{handlers.PUBLISHER}/{kind}")
     contains("its message in ARM", message, reason)
     contains("gc_ext.log", web.path("gc_ext_log").read_text(), message)
-
-
-def verbs(web: Machine, kind: str) -> list[str]:
-    """The commands that ran so far."""
-    return [one.command for one in extensions.runs(web, kind)]

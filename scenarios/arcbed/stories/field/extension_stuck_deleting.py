@@ -6,10 +6,8 @@ Reported in the issues of Azure/azure-cli and in the troubleshooting article of 
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from arcbed import handlers
-from arcbed.harness import Bed, CloudOptions, Machine, extensions
+from arcbed.harness import Bed, Machine, arc, extensions
 from arcbed.harness.checks import contains, equal, exited, true
 from arcbed.harness.scenario import scenario
 
@@ -17,13 +15,10 @@ GROUP = "rg-stuck"
 PROBE = "probe"
 
 
-@scenario("An extension that stays in Deleting", options=CloudOptions(clock="stepped", start="2026-03-01"))
+@scenario("An extension that stays in Deleting", options=arc.STEPPED)
 async def story(bed: Bed) -> None:
     """Twice it looks as if nothing happened; each time it is told why, and there is a way out."""
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
-    web = await bed.machine("web-01", resource_group=GROUP)
-    exited(await bed.until(web.connect(), limit=timedelta(minutes=10)), 0)
+    web = await arc.onboard(bed, "web-01", GROUP)
     kind = await extensions.publish(bed, "well_behaved")
     await waits_for_its_machine(bed, web, kind)
     await lacks_its_manifest(bed, web, kind)
@@ -50,10 +45,10 @@ async def waits_for_its_machine(bed: Bed, web: Machine, kind: str) -> None:
     async with bed.step("With the machine back another DELETE helps", ["extension.deleted"]):
         await web.start_extension_manager()
         await bed.advance(minutes=6)
-        equal("of itself nothing happens", verbs(web, kind), ["install", "enable"])
+        equal("of itself nothing happens", extensions.verbs(web, kind), ["install", "enable"])
         (await extensions.delete(bed, web, PROBE)).expect_ok()
         equal("in ARM", await extensions.settled(bed, web, PROBE), "")
-        equal("what ran", verbs(web, kind), ["install", "enable", "disable", "uninstall"])
+        equal("what ran", extensions.verbs(web, kind), ["install", "enable", "disable", "uninstall"])
 
 
 async def lacks_its_manifest(bed: Bed, web: Machine, kind: str) -> None:
@@ -63,7 +58,7 @@ async def lacks_its_manifest(bed: Bed, web: Machine, kind: str) -> None:
         ["extension.lost-manifest"],
     ):
         await installed(bed, web, kind)
-        before = len(verbs(web, kind))
+        before = len(extensions.verbs(web, kind))
         await remove(web, str(extensions.folder(web, kind) / "HandlerManifest.json"))
         (await extensions.delete(bed, web, PROBE)).expect_ok()
         equal("in ARM", await extensions.settled(bed, web, PROBE), "")
@@ -72,7 +67,7 @@ async def lacks_its_manifest(bed: Bed, web: Machine, kind: str) -> None:
             web.path("gc_ext_log").read_text(),
             f"HandlerManifest.json file does not exist for extension {handlers.PUBLISHER}.{kind}-1.0.0",
         )
-        equal("what ran", verbs(web, kind)[before:], ["disable", "uninstall"])
+        equal("what ran", extensions.verbs(web, kind)[before:], ["disable", "uninstall"])
         true("the folder is gone", not extensions.folder(web, kind).exists())
 
 
@@ -83,14 +78,14 @@ async def lacks_its_package_too(bed: Bed, web: Machine, kind: str) -> None:
         ["extension.lost-manifest"],
     ):
         await installed(bed, web, kind)
-        before = len(verbs(web, kind))
+        before = len(extensions.verbs(web, kind))
         package = web.path("extension_downloads") / f"{handlers.PUBLISHER}.{kind}__1.0.0.zip"
         true("the package is kept", package.is_file())
         await remove(web, str(package))
         await remove(web, str(extensions.folder(web, kind) / "HandlerManifest.json"))
         (await extensions.delete(bed, web, PROBE)).expect_ok()
         equal("in ARM", await extensions.settled(bed, web, PROBE), "")
-        equal("what ran", verbs(web, kind)[before:], [])
+        equal("what ran", extensions.verbs(web, kind)[before:], [])
         contains(
             "gc_ext.log", web.path("gc_ext_log").read_text(), f"uninstall of {handlers.PUBLISHER}.{kind}"
         )
@@ -121,8 +116,3 @@ async def installed(bed: Bed, web: Machine, kind: str) -> None:
 async def remove(web: Machine, path: str) -> None:
     """Remove a file of the machine."""
     exited(await web.command("rm", path), 0)
-
-
-def verbs(web: Machine, kind: str) -> list[str]:
-    """The commands that ran so far."""
-    return [one.command for one in extensions.runs(web, kind)]

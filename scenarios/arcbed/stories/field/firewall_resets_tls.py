@@ -5,7 +5,7 @@ Reported with ``EOF`` and ``remote error: tls: handshake failure`` in the log, w
 
 from __future__ import annotations
 
-from arcbed.harness import Bed
+from arcbed.harness import Bed, arc
 from arcbed.harness.checks import contains, equal, exited
 from arcbed.harness.scenario import scenario
 
@@ -16,8 +16,7 @@ RESET = "agentserviceapi.guestconfiguration.azure.com"
 @scenario("A firewall resets TLS with one endpoint", needs=("network", "names"))
 async def story(bed: Bed) -> None:
     """What a person sees, that the name is right and the route too, and what they can do meanwhile."""
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
+    await arc.prepare(bed, GROUP)
     till = await bed.machine("till-01", resource_group=GROUP)
 
     async with till.blocked(RESET):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from arcbed.harness import Bed
+from arcbed.harness import Bed, arc
 from arcbed.harness.checks import equal, eventually, exited, true
 from arcbed.harness.scenario import scenario
 
@@ -18,8 +18,7 @@ LOGIN = "login.microsoftonline.com"
 @scenario("Entra's host is blocked", needs=("network", "names"))
 async def story(bed: Bed) -> None:
     """The network check says it first; past the check it is the sign-in that fails."""
-    await bed.cloud.register()
-    await bed.cloud.new_group(GROUP)
+    await arc.prepare(bed, GROUP)
     plant = await bed.machine("plant-01", resource_group=GROUP)
 
     async with plant.blocked(LOGIN):

@@ -7,9 +7,8 @@ since agent 1.40 an expired signature is an error that the report names.
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 
-from arcbed.harness import Bed, CloudOptions, policies
+from arcbed.harness import Bed, arc, policies
 from arcbed.harness.checks import contains, equal, exited, true
 from arcbed.harness.policies import Content, compliance
 from arcbed.harness.scenario import scenario
@@ -18,14 +17,10 @@ GROUP = "rg-link"
 NAME = "LinkPolicy"
 
 
-@scenario("A package whose link has expired", options=CloudOptions(clock="stepped", start="2026-03-01"))
+@scenario("A package whose link has expired", options=arc.STEPPED)
 async def story(bed: Bed) -> None:
     """Nothing is wrong with machine or policy; the address of the package is too old to be served."""
-    await bed.cloud.register()
-    await policies.register(bed)
-    await bed.cloud.new_group(GROUP)
-    web = await bed.machine("web-01", resource_group=GROUP, config={"gcad.jitterPercent": 0})
-    exited(await bed.until(web.connect(), limit=timedelta(minutes=10)), 0)
+    web = await arc.onboard(bed, "web-01", GROUP, with_policies=True, config={"gcad.jitterPercent": 0})
     exited(await web.command("mkdir", "-p", str(web.root / "srv")), 0)
     package = policies.file_package(NAME, str(web.root / "srv/link"), "wanted")
     good = await policies.upload(bed, NAME, package)

@@ -5,9 +5,7 @@ From the security overview of Azure Arc-enabled servers: the switch is local, Az
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from arcbed.harness import Bed, CloudOptions, policies
+from arcbed.harness import Bed, arc, policies
 from arcbed.harness.checks import contains, equal, exited, true
 from arcbed.harness.policies import compliance, policy_state
 from arcbed.harness.scenario import scenario
@@ -17,16 +15,10 @@ GROUP = "rg-off"
 NAME = "OffPolicy"
 
 
-@scenario(
-    "Guest configuration switched off locally", options=CloudOptions(clock="stepped", start="2026-03-01")
-)
+@scenario("Guest configuration switched off locally", options=arc.STEPPED)
 async def story(bed: Bed) -> None:
     """``azcmagent config set guestconfiguration.enabled false``: no policy can be met."""
-    await bed.cloud.register()
-    await policies.register(bed)
-    await bed.cloud.new_group(GROUP)
-    web = await bed.machine("web-01", resource_group=GROUP, config={"gcad.jitterPercent": 0})
-    exited(await bed.until(web.connect(), limit=timedelta(minutes=10)), 0)
+    web = await arc.onboard(bed, "web-01", GROUP, with_policies=True, config={"gcad.jitterPercent": 0})
     exited(await web.command("mkdir", "-p", str(web.root / "srv")), 0)
     (web.root / "srv" / "off").write_text("wanted")
     exited(await web.azcmagent("config", "set", "guestconfiguration.enabled", "false"), 0)
@@ -39,7 +31,7 @@ async def story(bed: Bed) -> None:
         equal("in ARM", await compliance(bed, web, NAME), "Pending")
         equal("the policy", await policy_state(bed, web, assigned), "NonCompliant")
         true("nothing was fetched", not (web.path("configurations") / NAME / f"{NAME}.mof").exists())
-        machine = (await bed.cloud.machine(GROUP, web.name)).expect_ok().body["properties"]
+        machine = await arc.properties(web)
         equal("status of the machine", machine["status"], "Connected")
         found = await Tally(bed).events(since, await bed.time.now(), task="web-01/gcad/pull")
         equal("requests of gcad since then", found["count"], 0)

@@ -5,7 +5,7 @@ The documented cause of AZCM0044 in "Troubleshoot Azure Connected Machine agent 
 
 from __future__ import annotations
 
-from arcbed.harness import Bed
+from arcbed.harness import Bed, arc
 from arcbed.harness.checks import equal, exited, true
 from arcbed.harness.scenario import scenario
 
@@ -16,18 +16,15 @@ GROUP = "rg-rebuilt"
 async def story(bed: Bed) -> None:
     """The old machine is gone without a goodbye; the new one meets its resource."""
     cloud = bed.cloud
-    await cloud.register()
-    await cloud.new_group(GROUP)
-    old = await bed.machine("db-01", resource_group=GROUP)
-    exited(await old.connect(), 0)
-    before = (await cloud.machine(GROUP, "db-01")).body
+    old = await arc.onboard(bed, "db-01", GROUP)
+    before = await arc.resource(old)
     await old.kill()
     new = await bed.machine("db-01-rebuilt", resource_group=GROUP)
 
     async with bed.step("The name is taken by the machine that is gone", ["onboarding.name-taken"]):
         exited(await new.connect(name="db-01"), 44, "AZCM0044")
         equal("connection data", new.agent_config(), {})
-        after = (await cloud.machine(GROUP, "db-01")).body
+        after = await arc.resource(old)
         equal("the old resource's vmId", after["properties"]["vmId"], before["properties"]["vmId"])
 
     async with bed.step(
@@ -36,6 +33,6 @@ async def story(bed: Bed) -> None:
         arm = cloud.arm
         (await arm.finished(await arm.delete(arm.machine_id(GROUP, "db-01")))).expect_ok()
         exited(await new.connect(name="db-01"), 0)
-        after = (await cloud.machine(GROUP, "db-01")).body
+        after = await arc.resource(old)
         true("the vmId is a new one", after["properties"]["vmId"] != before["properties"]["vmId"])
         true("so is the principal", after["identity"]["principalId"] != before["identity"]["principalId"])
