@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from arcbed.harness import clock
 from arcbed.harness.arm import Principal
 from arcbed.harness.bedtime import Time
 from arcbed.harness.cloud import LOCATION, Cloud
-from arcbed.harness.contract import Block, Cut, MachineHost, MachinePath, ProxyHost
+from arcbed.harness.contract import MachineHost, MachinePath
 from arcbed.harness.errors import BedError
+from arcbed.harness.networked import Networked
 from arcbed.harness.process import Completed
 from arcbed.harness.recorder import Recorder
 
@@ -47,7 +47,7 @@ class Token:
         return found
 
 
-class Machine:
+class Machine(Networked):
     """A machine with the agent installed.
 
     Attributes:
@@ -307,86 +307,6 @@ class Machine:
             {"Metadata": "true", "Authorization": f"Basic {proof}"},
             **{"api-version": TOKEN_VERSION, "resource": resource},
         )
-
-    # -- its network -----------------------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def cut_off(self, kind: Cut = "unreachable") -> AsyncIterator[None]:
-        """Keep the machine from Azure for as long as the block lasts; see `arcbed.harness.contract.Cut`.
-
-        Raises:
-            NotCoveredError: machines have no network of their own here.
-        """
-        async with self.host.network.cut_off(kind), self._spoilt(f"cut off ({kind})"):
-            yield
-
-    @asynccontextmanager
-    async def blocked(self, *hosts: str, how: Block = "reset") -> AsyncIterator[None]:
-        """A firewall forbids TLS with `hosts`; ``*.`` at a start stands for everything below it.
-
-        Raises:
-            NotCoveredError: machines have no network of their own here.
-        """
-        async with AsyncExitStack() as blocks:
-            for host in hosts:
-                await blocks.enter_async_context(self.host.network.blocked(host, how))
-            await blocks.enter_async_context(self._spoilt(f"kept from {', '.join(hosts)} ({how})"))
-            yield
-
-    @asynccontextmanager
-    async def latency(self, milliseconds: int) -> AsyncIterator[None]:
-        """Every round trip to the control plane takes so much longer.
-
-        Raises:
-            NotCoveredError: machines have no network of their own here.
-        """
-        async with (
-            self.host.network.latency(milliseconds),
-            self._spoilt(f"slowed down by {milliseconds} ms"),
-        ):
-            yield
-
-    @asynccontextmanager
-    async def loss(self, percent: int) -> AsyncIterator[None]:
-        """So many of the packets to and from Azure are lost.
-
-        Raises:
-            NotCoveredError: machines have no network of their own here.
-        """
-        async with self.host.network.loss(percent), self._spoilt(f"losing {percent} % of its packets"):
-            yield
-
-    @asynccontextmanager
-    async def proxy_only(self, proxy: ProxyHost) -> AsyncIterator[None]:
-        """Nothing gets through but connections to `proxy`.
-
-        Raises:
-            NotCoveredError: machines have no network of their own here.
-        """
-        async with self.host.network.proxy_only(proxy), self._spoilt(f"kept to {proxy.url}"):
-            yield
-
-    @asynccontextmanager
-    async def https_only(self) -> AsyncIterator[None]:
-        """Nothing gets through but TCP to port 443.
-
-        Raises:
-            NotCoveredError: machines have no network of their own here.
-        """
-        async with self.host.network.https_only(), self._spoilt("kept to TCP port 443"):
-            yield
-
-    @asynccontextmanager
-    async def _spoilt(self, how: str) -> AsyncIterator[None]:
-        self._note(f"{self.name} is {how}")
-        try:
-            yield
-        finally:
-            self._note(f"{self.name} is no longer {how}")
-
-    def _note(self, title: str) -> None:
-        if self.recorder:
-            self.recorder.event("note", title)
 
     # -- its files -----------------------------------------------------------------------------------------
 
