@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from arcbed import handlers
 from arcbed_agent.extd import cli
 
 
@@ -33,6 +34,14 @@ def test_package_without_a_manifest_is_refused(run, tmp_path):
     code, said = run("a.zip")
     assert code == 1
     assert "HandlerManifest.json was not found" in said
+
+
+def test_files_of_the_machine_are_kept_in_an_empty_folder_only(run, tmp_path):
+    package = handlers.build("well_behaved", tmp_path)
+    code, said = run(package.name, "--keep", ".")
+    assert code == 2
+    assert said == "extd test: . is no empty folder; choose another --keep\n"
+    assert [path.name for path in tmp_path.iterdir()] == [package.name]
 
 
 @pytest.mark.parametrize(

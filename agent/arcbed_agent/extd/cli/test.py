@@ -78,6 +78,7 @@ def test_package(arguments: argparse.Namespace) -> int:
         settings = _object(arguments.settings)
         protected = _object(arguments.protected_settings)
         offered = [_offered(Path(one)) for one in (arguments.package, arguments.update) if one]
+        _check_empty(arguments.keep)
     except _UsageError as problem:
         print(f"extd test: {problem}", file=sys.stderr)
         return 2
@@ -97,6 +98,14 @@ def test_package(arguments: argparse.Namespace) -> int:
         return 1
     _print(cycle, as_json=arguments.json)
     return RULE_BROKEN if any(one.verdict == BROKEN for one in cycle.verdicts) else 0
+
+
+def _check_empty(folder: str | None) -> None:
+    """The machine's files must not come among somebody's own."""
+    if folder is None or not Path(folder).exists():
+        return
+    if not Path(folder).is_dir() or any(Path(folder).iterdir()):
+        raise _UsageError(f"{folder} is no empty folder; choose another --keep")
 
 
 def _object(file: str | None) -> dict[str, Any] | None:
