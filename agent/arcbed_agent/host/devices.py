@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Any
 
 from arcbed_agent.host.sources import InterfaceAddress, Sources
@@ -53,7 +54,7 @@ def network_profile(sources: Sources) -> dict[str, Any]:
     """ARM's networkProfile: every interface with an address but loopback."""
     interfaces: dict[str, list[dict[str, Any]]] = {}
     for entry in sources.addresses():
-        if not ipaddress.ip_address(entry.address).is_loopback:
+        if not _interface(entry).ip.is_loopback:
             interfaces.setdefault(entry.interface, []).append(_address(entry))
     return {
         "networkInterfaces": [
@@ -68,8 +69,13 @@ def network_profile(sources: Sources) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=256)
+def _interface(entry: InterfaceAddress) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
+    return ipaddress.ip_interface(f"{entry.address}/{entry.prefix_length}")
+
+
 def _address(entry: InterfaceAddress) -> dict[str, Any]:
-    interface = ipaddress.ip_interface(f"{entry.address}/{entry.prefix_length}")
+    interface = _interface(entry)
     return {
         "address": entry.address,
         "ipAddressVersion": f"IPv{interface.version}",

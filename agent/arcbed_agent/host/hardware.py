@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,37 +79,56 @@ def memory_bytes(sources: Sources) -> int:
     return 0
 
 
-def profiles(sources: Sources) -> dict[str, Any]:
-    """ARM's hardwareProfile and firmwareProfile."""
-    packages, _ = sockets(sources)
-    board = firmware(sources)
-    return {
-        "hardwareProfile": {
-            "totalPhysicalMemoryInBytes": memory_bytes(sources),
-            "numberOfCpuSockets": len(packages),
-            "processors": [{"name": package.name, "numberOfCores": package.cores} for package in packages],
-        },
-        "firmwareProfile": {"serialNumber": board.serial_number, "type": board.type},
-    }
+@dataclass(frozen=True)
+class Hardware:
+    """What one look at the machine has found.
 
+    Args:
+        packages: its processor packages.
+        logical: how many logical processors they have.
+        memory: bytes.
+        board: what SMBIOS says.
+        architecture: as ``uname -m`` prints it.
+    """
 
-def detected(sources: Sources) -> dict[str, str]:
-    """The hardware part of detectedProperties: all values are strings."""
-    packages, logical = sockets(sources)
-    board = firmware(sources)
-    memory = memory_bytes(sources)
-    return {
-        "manufacturer": board.manufacturer,
-        "model": board.model,
-        "serialNumber": board.serial_number,
-        "smbiosAssetTag": board.asset_tag,
-        "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(
-            sources.architecture, sources.architecture
-        ),
-        "processorCount": str(len(packages)),
-        "coreCount": str(sum(package.cores for package in packages)),
-        "logicalCoreCount": str(logical),
-        "processorNames": ",".join(package.name for package in packages),
-        "totalPhysicalMemoryInBytes": str(memory),
-        "totalPhysicalMemoryInGigabytes": str(memory // 2**30),
-    }
+    packages: Sequence[Socket]
+    logical: int
+    memory: int
+    board: Firmware
+    architecture: str
+
+    @classmethod
+    def of(cls, sources: Sources) -> Hardware:
+        """Look."""
+        packages, logical = sockets(sources)
+        return cls(packages, logical, memory_bytes(sources), firmware(sources), sources.architecture)
+
+    def profiles(self) -> dict[str, Any]:
+        """ARM's hardwareProfile and firmwareProfile."""
+        return {
+            "hardwareProfile": {
+                "totalPhysicalMemoryInBytes": self.memory,
+                "numberOfCpuSockets": len(self.packages),
+                "processors": [
+                    {"name": package.name, "numberOfCores": package.cores} for package in self.packages
+                ],
+            },
+            "firmwareProfile": {"serialNumber": self.board.serial_number, "type": self.board.type},
+        }
+
+    def detected(self) -> dict[str, str]:
+        """The hardware part of detectedProperties: all values are strings."""
+        architectures = {"x86_64": "amd64", "aarch64": "arm64"}
+        return {
+            "manufacturer": self.board.manufacturer,
+            "model": self.board.model,
+            "serialNumber": self.board.serial_number,
+            "smbiosAssetTag": self.board.asset_tag,
+            "architecture": architectures.get(self.architecture, self.architecture),
+            "processorCount": str(len(self.packages)),
+            "coreCount": str(sum(package.cores for package in self.packages)),
+            "logicalCoreCount": str(self.logical),
+            "processorNames": ",".join(package.name for package in self.packages),
+            "totalPhysicalMemoryInBytes": str(self.memory),
+            "totalPhysicalMemoryInGigabytes": str(self.memory // 2**30),
+        }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import configparser
 import shlex
+from collections.abc import Mapping
+from functools import lru_cache
 
 from arcbed_agent.errors import AgentError
 from arcbed_agent.host.sources import Sources
@@ -26,8 +28,13 @@ def hostname(sources: Sources) -> str:
 
 def os_release(sources: Sources) -> dict[str, str]:
     """The pairs of os-release(5)."""
-    text = sources.read("etc/os-release") or sources.read("usr/lib/os-release")
-    pairs = {}
+    return dict(_pairs(sources.read("etc/os-release") or sources.read("usr/lib/os-release")))
+
+
+@lru_cache(maxsize=4)
+def _pairs(text: str) -> Mapping[str, str]:
+    """Read afresh for each heartbeat, and nearly always the same: it is understood once."""
+    pairs: dict[str, str] = {}
     for line in text.splitlines():
         name, found, value = line.strip().partition("=")
         if found and not name.startswith("#"):

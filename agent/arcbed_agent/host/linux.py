@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Any
 
 from arcbed_agent.errors import AgentError
-from arcbed_agent.host import devices, hardware, identity, provider, software, support
+from arcbed_agent.host import devices, identity, provider, software, support
 from arcbed_agent.host.contract import CloudProvider
+from arcbed_agent.host.hardware import Hardware
 from arcbed_agent.host.provider import MetadataAddresses
 from arcbed_agent.host.sources import Sources
 
@@ -62,30 +63,30 @@ class LinuxHost:
         """Instance metadata under the property names of ARM's Machine, without `agentVersion`."""
         sources = self._sources
         name = self.hostname()
-        databases = software.discovered(sources)
+        machine, databases = Hardware.of(sources), software.discovered(sources)
         document = {
             **identity.operating_system(sources),
             **identity.names(sources),
             "displayName": name,
             "osProfile": {"computerName": name},
-            "vmUuid": hardware.firmware(sources).uuid,
-            **hardware.profiles(sources),
+            "vmUuid": machine.board.uuid,
+            **machine.profiles(),
             "storageProfile": devices.storage_profile(sources),
             "networkProfile": devices.network_profile(sources),
             "cloudMetadata": {"provider": self.cloud().provider},
             "mssqlDiscovered": databases["mssqldiscovered"],
-            "detectedProperties": self._detected(databases),
+            "detectedProperties": self._detected(machine, databases),
         }
         if self._cluster_resource_id:
             document["parentClusterResourceId"] = self._cluster_resource_id
         return document
 
-    def _detected(self, databases: dict[str, str]) -> dict[str, str]:
+    def _detected(self, machine: Hardware, databases: dict[str, str]) -> dict[str, str]:
         cloud = self.cloud()
         return {
             "cloudprovider": cloud.provider,
             **cloud.details,
-            **hardware.detected(self._sources),
+            **machine.detected(),
             **databases,
             "productType": identity.UNKNOWN,
             "vmuuidEsu2012": "",
