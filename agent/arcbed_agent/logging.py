@@ -149,6 +149,22 @@ def open_log(
 class _LogFile(logging.handlers.RotatingFileHandler):
     """A log file that only root and the agent's group may read; so is the next one after a full one."""
 
+    _formatted = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write `record`, formatted once; the base class does it twice, to see whether there is room."""
+        try:
+            self._formatted = super().format(record)
+            super().emit(record)
+        except Exception:  # noqa: BLE001 - as the base class has it
+            self.handleError(record)
+        finally:
+            self._formatted = ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The text of the record that is being written."""
+        return self._formatted or super().format(record)
+
     def _open(self) -> TextIOWrapper:
         descriptor = _private(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         return TextIOWrapper(os.fdopen(descriptor, "ab"), encoding=self.encoding, write_through=True)

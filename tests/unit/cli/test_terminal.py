@@ -166,3 +166,19 @@ def test_full_log_is_archived_compressed(tmp_path):
     with gzip.open(path.with_name("himds.log.1.gz"), "rt") as archive:
         assert archive.read().startswith('time="')
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o640}
+
+
+def test_a_line_of_the_log_is_made_once(tmp_path):
+    made: list[str] = []
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            made.append(record.getMessage())
+            return made[-1]
+
+    handler = open_log(tmp_path / "himds.log", Stopped(), formatter=Formatter())
+    for text in ("one", "two"):
+        handler.handle(logging.LogRecord("himds", logging.INFO, "x.py", 1, text, None, None))
+    handler.close()
+    assert made == ["one", "two"]
+    assert (tmp_path / "himds.log").read_text() == "one\ntwo\n"
