@@ -133,6 +133,9 @@ def _read_line(line: socket.socket) -> dict[str, Any]:
 class Line(asyncio.Protocol):
     """Messages of the keeper, one JSON array a line.
 
+    What is said in one turn of the event loop goes out at its end, in one piece: a pull wakes three loops,
+    which all say so and all ask for the time.
+
     Args:
         heard: gets each message.
         lost: called once when the line is gone.
@@ -142,6 +145,7 @@ class Line(asyncio.Protocol):
         self._heard = heard
         self._lost = lost
         self._rest = b""
+        self._said: list[bytes] = []
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -162,10 +166,19 @@ class Line(asyncio.Protocol):
 
     def send(self, *message: Any) -> None:
         """Send one message; nothing where the line is gone."""
-        if self._transport is not None:
-            self._transport.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        if self._transport is None:
+            return
+        if not self._said:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._said.append(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
     def close(self) -> None:
         """Hang up."""
+        self._flush()
         if self._transport is not None:
             self._transport.close()
+
+    def _flush(self) -> None:
+        said, self._said = b"".join(self._said), []
+        if said and self._transport is not None:
+            self._transport.write(said)
