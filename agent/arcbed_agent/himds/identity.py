@@ -35,6 +35,7 @@ class Identity:
         self.key: MachineKey | None = None
         self.credential: Credential | None = None
         self.certificate: x509.Certificate | None = None
+        self._thumbprint: tuple[x509.Certificate, str] | None = None
 
     def load(self) -> None:
         """Read what is there, and finish a rotation that was cut short.
@@ -109,7 +110,10 @@ class Identity:
         """SHA-1 of the certificate in hex, or empty."""
         if self.certificate is None:
             return ""
-        return self.certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - Azure's name for it
+        if self._thumbprint is None or self._thumbprint[0] is not self.certificate:
+            digest = self.certificate.fingerprint(hashes.SHA1())  # noqa: S303 - Azure's name for it
+            self._thumbprint = (self.certificate, digest.hex())
+        return self._thumbprint[1]
 
     @property
     def not_after(self) -> datetime | None:

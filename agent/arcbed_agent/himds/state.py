@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -88,7 +88,7 @@ class StateFile:
         """Keep `state`."""
         self.value = state
         make_folder(self._path.parent)
-        write_durably(self._path, json.dumps(asdict(state)), mode=0o640, power_loss=False)
+        write_durably(self._path, json.dumps(vars(state)), mode=0o640, power_loss=False)
 
     def forget(self) -> None:
         """Back to nothing."""
