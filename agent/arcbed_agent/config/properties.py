@@ -68,6 +68,12 @@ PROPERTIES: Final[Mapping[str, Property]] = MappingProxyType(
                 "gcad.evaluationLimitSeconds", 3_600, "How long a run may take", checks.SECONDS, ours=True
             ),
             Property("gcad.allowHostChanges", False, "Set may change what is outside ARC_ROOT", ours=True),
+            Property(
+                "extd.catalogKey",
+                "",
+                "File with the public key (OpenPGP) that catalogs of extensions must be signed with",
+                ours=True,
+            ),
             Property("extd.pullSeconds", 0, "Period of extension pulls", checks.PACE, ours=True),
             Property(
                 "extd.allowHostChanges",

@@ -135,6 +135,7 @@ class Extd(exchange.Daemon):
                 chance=self._chance,
                 service=self.service,
                 refresh=self.pulls.refresh,
+                key=lambda: self.uplink.config.text("extd.catalogKey"),
                 log=self.log,
                 limits=self._limits,
             ),

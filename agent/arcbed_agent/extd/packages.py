@@ -2,7 +2,8 @@
 
 Documented ("Extensions security"): packages come from blob storage, and a signed catalogue that is fetched
 separately must match. Ten tries (agent 1.50), 2 GB (agent 1.65). The catalogue is one line as ``sha256sum``
-writes it, clear-signed with OpenPGP (ours).
+writes it, clear-signed with OpenPGP (ours). With ``extd.catalogKey`` that key's signature is needed;
+without, none.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from arcbed_agent import archives
+from arcbed_agent import archives, openpgp
 from arcbed_agent.archives import ArchiveError, ArchiveLimits
 from arcbed_agent.clock import Clock, ClockTask
 from arcbed_agent.cloud import blobs
@@ -59,6 +60,8 @@ class Packages:
     Args:
         name: of the clock's child, ``machine/extd/download``.
         refresh: gets a fresh address.
+        key: the file with the key that catalogues must be signed with, as the configuration says now; empty:
+            they need no signature.
         limits: how much is accepted.
     """
 
@@ -70,6 +73,7 @@ class Packages:
         chance: random.Random,
         service: ExtensionService,
         refresh: Refresh,
+        key: Callable[[], str],
         log: logging.Logger,
         limits: ArchiveLimits | None = None,
     ) -> None:
@@ -78,6 +82,7 @@ class Packages:
         self._chance = chance
         self._service = service
         self._refresh = refresh
+        self._key = key
         self._log = log
         self._limits = limits or LIMITS
 
@@ -124,7 +129,7 @@ class Packages:
             found = await self._download(
                 task, goal, package, part, deadline, lambda one: one.catalog_uri, limit=CATALOGUE_BYTES
             )
-            check_catalogue(part.read_bytes(), found, folder.archive.name)
+            await asyncio.to_thread(check_catalogue, part, found, folder.archive.name, self._key())
         finally:
             blobs.discard(part)
 
@@ -230,22 +235,31 @@ class Packages:
             shutil.rmtree(staged, ignore_errors=True)
 
 
-def check_catalogue(data: bytes, package: Package, file: str) -> None:
+def check_catalogue(catalogue: Path, package: Package, file: str, key: str = "") -> None:
     """Compare a package with its catalogue.
 
     Args:
-        data: the catalogue.
+        catalogue: as it was downloaded.
         package: with the hashes that the service states.
         file: how the catalogue calls the zip.
+        key: the file with the key that must have signed it; empty: it needs no signature.
 
     Raises:
-        OperationError: 1004, they do not match.
+        OperationError: 1004, they do not match, or the catalogue is signed by nobody or somebody else.
     """
+    data = catalogue.read_bytes()
     stated = package.catalog_sha256
     if stated and hashlib.sha256(data).hexdigest() != stated.lower():
         raise OperationError(
             failure.DOWNLOAD, "CatalogMismatch: The catalog is not the one that was published"
         )
+    if key:
+        try:
+            data = openpgp.signed_text(catalogue, [Path(key)])
+        except openpgp.SignatureError as error:
+            raise OperationError(
+                failure.DOWNLOAD, f"CatalogNotSigned: The catalog is not signed with {key}: {error}"
+            ) from error
     listed = {match[2]: match[1].lower() for match in _LINE.finditer(data.decode(errors="replace"))}
     found = listed.get(file)
     if found is None:

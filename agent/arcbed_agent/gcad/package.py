@@ -27,7 +27,8 @@ from arcbed_agent.archives import (
 from arcbed_agent.gcad.dsc import mof
 from arcbed_agent.gcad.dsc.tokens import MofError
 from arcbed_agent.gcad.metaconfig import MetaConfig, read_metaconfig
-from arcbed_agent.gcad.signature import SignatureError, check_signature
+from arcbed_agent.gcad.signature import check_signature
+from arcbed_agent.openpgp import SignatureError
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from arcbed_agent.gcad.dsc.commands import NOT_FOUND, Output, SystemCommands
+from arcbed_agent.openpgp import SignatureError, check_detached
 
 #: Where the public keys of those whose packages are trusted lie, below the root.
 KEYS = "usr/local/share/ca-certificates/gc"
 _LINE = re.compile(r"\\?([0-9a-fA-F]{64}) [ *](.+)")
-
-
-class SignatureError(Exception):
-    """A package that is not signed by any of the keys."""
 
 
 def keys_in(folder: Path) -> list[Path]:
@@ -38,21 +33,10 @@ def check_signature(folder: Path, name: str, keys: Sequence[Path]) -> None:
     if not sums.is_file() or not signature.is_file():
         raise SignatureError(f"The package is not signed: {name}.sha256sums and {name}.asc are needed.")
     _check_sums(folder, sums, signature)
-    with tempfile.TemporaryDirectory(prefix="gcad-") as home:
-        for key in keys:
-            _gpg(home, "--import", str(key))
-        answer = _gpg(home, "--trust-model", "always", "--verify", str(signature), str(sums))
-    if answer.code or "[GNUPG:] VALIDSIG " not in answer.out:
-        raise SignatureError(f"The signature of {name}.sha256sums is not valid: {answer.complaint}")
-
-
-def _gpg(home: str, *words: str) -> Output:
-    answer = SystemCommands().run(
-        ["gpg", "--homedir", home, "--batch", "--no-autostart", "--status-fd", "1", *words]
-    )
-    if answer.code == NOT_FOUND:
-        raise SignatureError("The signature cannot be checked: gpg is not installed.")
-    return answer
+    try:
+        check_detached(sums, signature, keys)
+    except SignatureError as error:
+        raise SignatureError(f"The signature of {name}.sha256sums is not valid: {error}") from error
 
 
 def _check_sums(folder: Path, sums: Path, signature: Path) -> None:

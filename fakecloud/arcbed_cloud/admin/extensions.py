@@ -21,11 +21,16 @@ Several = Annotated[list[str] | None, Query()]
 
 
 def extension_routes(router: APIRouter, gallery: Gallery, clock: Keeper) -> None:
-    """``/extensions``: list, publish by PUT with the zip as the body, take away by DELETE."""
+    """``/extensions``: list, key of catalogues, publish by PUT (the zip is the body), take away by DELETE."""
 
     @router.get("/extensions")
     async def listed() -> Response:
         return _json({"extensions": [asdict(entry) for entry in gallery.all()]})
+
+    @router.get("/extensions/key")
+    async def key() -> Response:
+        armored = await run_in_threadpool(lambda: gallery.key.public_armored)
+        return Response(armored, media_type="application/pgp-keys")
 
     @router.put("/extensions/{file}")
     async def publish(

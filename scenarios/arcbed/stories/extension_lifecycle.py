@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from arcbed import handlers
-from arcbed.harness import Bed, Machine, arc, extensions
+from arcbed.harness import Bed, Machine, NotCoveredError, arc, extensions
 from arcbed.harness.arm import Answer
 from arcbed.harness.checks import contains, equal, exited, true
 from arcbed.harness.extensions import Gate
@@ -248,6 +248,22 @@ async def loses_its_package(stage: Stage) -> None:
         contains("its message", await stage.message("other"), "PackageHashMismatch")
         equal("folders", stage.installed(kind), [])
         equal("nothing ran", stage.ran(kind), [])
+
+    async with bed.step(
+        "With another publisher's key on the machine, its catalogue is refused",
+        ["extension.package-is-checked"],
+    ):
+        if (await web.command("gpg", "--version")).exit_code:
+            raise NotCoveredError("gpg is not installed")
+        key = web.path("home") / "extensions.asc"
+        key.write_text("not a key of this publisher")
+        exited(await web.azcmagent("config", "set", "extd.catalogKey", str(key)), 0)
+        await extensions.publish(bed, "several_at_once")
+        await stage.put("other", kind, forceUpdateTag="unsigned")
+        equal("in ARM", await stage.settled("other"), "Failed")
+        contains("its message", await stage.message("other"), "CatalogNotSigned")
+        equal("nothing ran", stage.ran(kind), [])
+        key.write_text((await bed.cloud.admin.read("extensions/key")).decode())
 
     async with bed.step("Published again, it is installed by another PUT", ["extension.package-is-checked"]):
         await extensions.publish(bed, "several_at_once")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import shutil
 import stat
 import zipfile
 
@@ -12,8 +14,10 @@ import pytest
 from extensions import SUCCEED
 
 from arcbed_agent.archives import ArchiveLimits
+from arcbed_cloud.services.packages.signing import SigningKey
 
 SPLIT = 700
+FILE = "Arcbed.Test.Sample__1.0.0.zip"
 
 
 def message(bed):
@@ -110,9 +114,65 @@ async def test_a_catalogue_that_names_another_package_is_refused(bed):
     package = bed.service.items["sample"]["package"]
     other = b"0" * 64 + b"  Arcbed.Test.Sample__1.0.0.zip\n"
     bed.service.files["/Arcbed.Test.Sample__1.0.0.zip.cat"] = other
-    package["catalogSha256"] = __import__("hashlib").sha256(other).hexdigest()
+    package["catalogSha256"] = hashlib.sha256(other).hexdigest()
     await pulled(bed)
     assert "is not what the catalog says" in message(bed)[1]
+
+
+@pytest.fixture
+def signing(bed, tmp_path):
+    """Puts a catalogue that is signed as told, on a machine that has the publisher's key."""
+    if not shutil.which("gpg"):
+        pytest.skip("gpg is not installed")
+    publisher, stranger = SigningKey(tmp_path / "publisher"), SigningKey(tmp_path / "stranger")
+    key = tmp_path / "publisher.asc"
+    key.write_bytes(publisher.public_armored)
+    bed.configure(**{"extd.catalogKey": str(key)})
+
+    def put(sign):
+        bed.service.put(bed.handler())
+        package = bed.service.items["sample"]["package"]
+        catalogue = sign({"publisher": publisher, "stranger": stranger}, f"{package['sha256']}  {FILE}\n")
+        bed.service.files[f"/{FILE}.cat"] = catalogue
+        package["catalogSha256"] = hashlib.sha256(catalogue).hexdigest()
+
+    return put
+
+
+@pytest.mark.rule("package.catalogue-signed")
+async def test_a_catalogue_that_the_publisher_signed_is_taken(bed, signing):
+    signing(lambda keys, line: keys["publisher"].clear(line.encode()))
+    await pulled(bed)
+    assert bed.service.finals()[0]["state"] == "Succeeded"
+
+
+UNSIGNED = {
+    "a stranger's signature": lambda keys, line: keys["stranger"].clear(line.encode()),
+    "no signature": lambda _keys, line: line.encode(),
+    "the signature of another text": lambda keys, line: (
+        keys["publisher"].clear(b"0" * 64 + line[64:].encode()).replace(b"0" * 64, line[:64].encode())
+    ),
+    "the line outside of what is signed": lambda keys, line: (
+        keys["publisher"].clear(b"nothing\n") + line.encode()
+    ),
+}
+
+
+@pytest.mark.rule("package.catalogue-signed")
+@pytest.mark.parametrize("case", UNSIGNED)
+async def test_a_catalogue_that_the_publisher_did_not_sign_is_refused(bed, signing, case):
+    signing(UNSIGNED[case])
+    await pulled(bed)
+    assert message(bed)[0] == "1004"
+    assert "Catalog" in message(bed)[1]
+    assert bed.runs == []
+
+
+async def test_a_key_that_is_not_there_is_named(bed, signing, tmp_path):
+    signing(lambda keys, line: keys["publisher"].clear(line.encode()))
+    bed.configure(**{"extd.catalogKey": str(tmp_path / "nowhere.asc")})
+    await pulled(bed)
+    assert f"is not signed with {tmp_path / 'nowhere.asc'}" in message(bed)[1]
 
 
 async def test_an_address_that_has_expired_is_asked_for_again(bed):
