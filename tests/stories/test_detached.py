@@ -45,6 +45,7 @@ def test_control_plane_is_started_once_and_survives_a_kill(arcbed):
     env = json.loads(arcbed("env", "--json").stdout)
     assert running["url"] == env["armEndpoint"]
     assert running["tables"]["principals"] == 3
+    assert running["resources"] == {}
 
     again = arcbed("start", "--port", "0")
     assert again.returncode == 0

@@ -158,7 +158,7 @@ async def discover(transport: Transport, endpoints: Endpoints, location: str) ->
         )
     except CloudError as error:
         if error.status == 400 and error.code == "UnknownLocation":
-            raise AgentError(20, f"location '{location}' is not known: {error.message}") from error
+            raise AgentError(20, error.message.rstrip(".")) from error
         raise
     document = document_of(answer)
     his = str(document.get("his", "")).rstrip("/")

@@ -80,7 +80,14 @@ def admin_app(bed: Bed, tokens: Tokens, signin: SignIn, front: ArmFront) -> App:
 def _state_routes(router: APIRouter, bed: Bed) -> None:
     @router.get("/state")
     async def counts() -> Response:
-        return _json({"tables": bed.counts(), "clock": bed.time(), "seed": bed.plane.ids.seed})
+        return _json(
+            {
+                "tables": bed.counts(),
+                "resources": bed.resources(),
+                "clock": bed.time(),
+                "seed": bed.plane.ids.seed,
+            }
+        )
 
     @router.get("/state/{table}")
     async def rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,11 @@ class Bed:
     def counts(self) -> dict[str, int]:
         """Rows of each table; journals are counted up to a thousand."""
         return {table: len(self._rows(table, limit=1000)) for table in self.plane.store.tables}
+
+    def resources(self) -> dict[str, int]:
+        """How many resources of each type there are in ARM, by the type's name."""
+        types = (row.document.get("type") for row in self.plane.store.rows("resources"))
+        return dict(sorted(Counter(kind for kind in types if kind).items()))
 
     def rows(self, table: str, *, kind: str | None, scope: str | None, limit: int) -> list[dict[str, Any]]:
         """Rows with everything secret masked.

@@ -17,21 +17,21 @@ app = typer.Typer(help="Look at the bed's time, move it, stop it and let it go."
 
 SHOWN = 12
 GOES_ON = "the control plane goes on with what it was asked for"
-UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def duration(text: str) -> timedelta:
-    """``14d``, ``1h30m``, ``90`` (seconds).
+    """``2w``, ``14d``, ``1h30m``, ``90`` (seconds).
 
     Raises:
         ValueError: it is none.
     """
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return timedelta(seconds=float(text))
-    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text.lower())
+    parts = re.findall(r"(\d+(?:\.\d+)?)([wdhms])", text.lower())
     if not parts or "".join(number + unit for number, unit in parts) != text.lower():
-        raise ValueError(f"'{text}' is no duration; write 14d, 12h, 1h30m, 90s or seconds.")
+        raise ValueError(f"'{text}' is no duration; write 2w, 14d, 12h, 1h30m, 90s or seconds.")
     return timedelta(**{UNITS[unit]: sum(float(n) for n, u in parts if u == unit) for _, unit in parts})
 
 
@@ -43,7 +43,7 @@ def show(state: StateOption = STATE, as_json: JsonOption = False) -> None:
 
 @app.command("advance")
 def advance(
-    by: Annotated[str, typer.Argument(metavar="DURATION", help="14d, 12h, 1h30m, 90s, or seconds.")],
+    by: Annotated[str, typer.Argument(metavar="DURATION", help="2w, 14d, 12h, 1h30m, 90s, or seconds.")],
     state: StateOption = STATE,
     as_json: JsonOption = False,
 ) -> None:

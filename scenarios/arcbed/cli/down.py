@@ -42,10 +42,11 @@ def down(
         fail(str(error))
     out = console()
     for name, count in removed.items():
-        out.print(f"Removed the bed {name}: {count} containers, networks and volumes.")
+        out.print(f"Removed the bed {name}: {count} containers, networks and volumes.", soft_wrap=True)
     if not chosen:
         where = f"called {bed}" if bed else "on this engine" if every else "that was made in this folder"
-        out.print(f"There is no bed {where}." + ("" if every else " `arcbed down --all` removes every one."))
+        more = "" if every else " `arcbed down --all` removes every one."
+        out.print(f"There is no bed {where}.{more}", soft_wrap=True)
     if left := [one.bed for one in chosen if one.bed not in removed]:
         fail(f"not everything could be removed of {', '.join(left)}; try again")
 

@@ -11,6 +11,9 @@ from arcbed.cli.console import console
 if TYPE_CHECKING:
     from arcbed.harness.scenario import Scenario
 
+#: Columns of a line that no terminal breaks.
+WIDE = 160
+
 
 def list_scenarios(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -28,11 +31,12 @@ def list_scenarios(
 
     table = Table(box=None, show_header=False, padding=(0, 3, 0, 0))
     table.add_column(no_wrap=True)
-    table.add_column()
-    table.add_column(no_wrap=True)
     for one in found.values():
-        table.add_row(f"[bold]{one.name}[/]", one.title, f"[dim]{_note(one)}[/]")
-    console().print(table)
+        table.add_row(f"[bold]{one.name}[/]", f"{one.title}[dim]{_note(one)}[/]")
+    out = console()
+    if not out.is_terminal:
+        out.width = max(out.width, WIDE)
+    out.print(table)
 
 
 def _document(one: Scenario) -> dict[str, object]:
@@ -51,8 +55,9 @@ def _note(one: Scenario) -> str:
     from arcbed.harness.places import PROCESS
 
     notes = {
-        "--backend docker": any(need in PROCESS.lacks for need in one.needs),
+        "needs --backend docker": any(need in PROCESS.lacks for need in one.needs),
         "takes minutes": one.long,
-        "idle computer": one.alone,
+        "measures an idle computer": one.alone,
     }
-    return ", ".join(note for note, applies in notes.items() if applies)
+    said = ", ".join(note for note, applies in notes.items() if applies)
+    return f" ({said})" if said else ""

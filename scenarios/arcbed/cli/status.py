@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -39,7 +40,14 @@ def status(
         return
     out = console()
     out.print(f"[bold]{running.url}[/]  process {running.pid}")
-    out.print(f"  clock         {held['clock']['now']}, {held['clock']['mode']}")
-    out.print(f"  seed          {held['seed']}")
-    for name, count in sorted(held["tables"].items()):
-        out.print(f"  {name:<14}{count}")
+    resources: Mapping[str, int] = held["resources"]
+    facts = {
+        "clock": f"{held['clock']['now']}, {held['clock']['mode']}",
+        "seed": held["seed"],
+        **resources,
+    }
+    width = max(map(len, facts)) + 3
+    for name, fact in facts.items():
+        out.print(f"  {name:<{width}}{fact}")
+    if not resources:
+        out.print("  no resources yet")
