@@ -80,6 +80,8 @@ def written(result: Run, folder: Path) -> Reports:
 
 def summary(out: Console, result: Run, reports: Reports) -> None:
     """How it ended, and where to read more."""
+    from arcbed.harness.places import PROCESS
+
     outcomes = [story.outcome for story in result.stories]
     skipped = outcomes.count("not covered")
     proven = [outcome for outcome in result.clauses().values() if outcome == "passed"]
@@ -89,6 +91,8 @@ def summary(out: Console, result: Run, reports: Reports) -> None:
         + (f"{skipped} not covered here, " if skipped else "")
         + f"{len(proven)} of {len(result.clauses())} clauses proven, seed {result.seed}"
     )
+    if skipped and result.place == PROCESS.name:
+        out.print("  not covered here: containers can do more, with --backend docker", soft_wrap=True)
     out.print(f"  report   {reports.page}", soft_wrap=True)
     out.print(f"  junit    {reports.junit}", soft_wrap=True)
     if reports.logs:

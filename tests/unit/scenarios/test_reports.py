@@ -87,6 +87,28 @@ def test_reports_of_a_success_come_without_logs(failed, tmp_path):
     assert write(failed, tmp_path).logs is None
 
 
+@pytest.mark.parametrize("outcome", ["not covered", "broken"])
+def test_folder_of_logs_is_named_only_where_there_is_one(tmp_path, outcome):
+    story = StoryRun("x", "x", "", "2022-03-03T10:00:00Z", 1.0, outcome, "no bed")
+    assert write(Run("1", "", [story]), tmp_path).logs is None
+
+
+def test_page_shows_the_reason_of_an_uncovered_story_as_no_error_and_no_empty_time_line():
+    story = StoryRun(
+        "x", "x", "``azcmagent check`` helps", "2022-03-03T10:00:00Z", 0.0, "not covered", "no net"
+    )
+    page = html.render(Run("1", "", [story]))
+    assert "<pre>no net</pre>" in page
+    assert "select one to see" not in page
+    assert "<code>azcmagent check</code> helps" in page
+
+
+def test_page_leaves_the_names_of_machines_as_they_are(failed):
+    page = html.render(failed)
+    assert '<h3 class="owner">web-01</h3>' in page
+    assert "h3.owner { text-transform: none" in page
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.05, 1.0, 7.3, 59.0, 3600.0, 100_000.0])
 def test_time_line_has_few_labels_within_the_story(seconds):
     labels = html.ticks(StoryRun("x", "x", "", "", seconds))

@@ -23,7 +23,7 @@ label, legend { display: block; font-weight: 600; margin: 1rem 0 .3rem; padding:
 input[type=text] { width: 100%; font: 1.3rem/1.6 ui-monospace, monospace; letter-spacing: .15em;
   padding: .3rem .6rem; text-transform: uppercase; border: 1px solid var(--edge); border-radius: 4px;
   background: none; color: inherit }
-fieldset { border: 0; margin: 0; padding: 0 }
+fieldset { border: 0; margin: 1rem 0 0; padding: 0 }
 .who { display: flex; gap: .6rem; align-items: center; font-weight: 400; margin: .3rem 0;
   padding: .5rem .7rem; border: 1px solid var(--edge); border-radius: 4px }
 .who small { display: block; opacity: .75 }

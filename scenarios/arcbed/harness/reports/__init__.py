@@ -19,7 +19,7 @@ class Reports:
         folder: holds everything.
         page: the HTML page.
         junit: the JUnit XML.
-        logs: logs and machine files of stories that did not pass; None when all passed.
+        logs: logs and machine files of stories that failed; None when there are none.
     """
 
     folder: Path
@@ -38,11 +38,11 @@ def write(run: Run, folder: Path) -> Reports:
 
 
 def _write_logs(run: Run, folder: Path) -> Path | None:
-    failed = [story for story in run.stories if story.outcome != "passed"]
+    failed = [story for story in run.stories if story.outcome not in {"passed", "not covered"}]
     for story in failed:
         for attachment in story.attachments:
             owner = attachment.owner.replace(" ", "-")
             place = folder / story.name.replace("/", "-") / owner / attachment.name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(attachment.text, encoding="utf-8")
-    return folder if failed else None
+    return folder if any(story.attachments for story in failed) else None

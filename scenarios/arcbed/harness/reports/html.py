@@ -104,8 +104,8 @@ def duration(seconds: float) -> str:
 
 
 def code(text: str) -> Markup:
-    """Text in which `backticks` mark code."""
-    pieces = text.split("`")
+    """Text in which `backticks`, one or two, mark code."""
+    pieces = text.replace("``", "`").split("`")
     marked = [
         Markup("<code>{}</code>").format(piece) if odd % 2 else escape(piece)
         for odd, piece in enumerate(pieces)
