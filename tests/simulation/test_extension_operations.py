@@ -31,9 +31,11 @@ UNDONE = {
     "enable": {"disable", "uninstall"},
     "disable": {"enable"},
     "uninstall": {"install"},
-    # A change that was carried through; the next may be of another configuration with the same number.
+    # A change that was carried through.
     "update": {"enable"},
 }
+#: Commands about a handler, whichever of its configurations they are run for.
+WHOLE = {"install", "update", "uninstall"}
 #: What a store is asked to write.
 WRITES = ("put", "put_handler", "remove", "remove_handler", "keep_sync")
 
@@ -233,7 +235,7 @@ class Life:
                 since = [tuple(one.split()) for one in runs[last + 1 : at]]
                 undone = [one for one in since if one[0] == version and one[1] in UNDONE[command]]
                 again = f"{run} runs again: {'; '.join(runs[: at + 1])}"
-                assert [one for one in undone if name == "-" or one[3] in {name, "-"}], again
+                assert [one for one in undone if command in WHOLE or one[1] in WHOLE or one[3] == name], again
 
     def prove_disk(self, extd: Any) -> None:
         """There is one version of each handler that is wanted, and nothing of what is not."""

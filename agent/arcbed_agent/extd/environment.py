@@ -33,7 +33,8 @@ def environment(
         version: of the handler.
         sequence: of the settings.
         endpoint: of the machine's local metadata and token endpoint.
-        extension: name of the configuration, for handlers with several.
+        extension: name of the configuration, for handlers with several; of commands about the handler itself,
+            of the one that they are run for.
         extra: what belongs to this command.
     """
     found = {
@@ -65,17 +66,13 @@ def of_update(old: str, new: str, *, newer: bool, codes: Mapping[str, str], mult
         old: version.
         new: version.
         newer: `new` is the higher one; on the way down the variable names the new version, as upstream does.
-        codes: exit codes of the old version's disable by configuration; "" for a handler with one.
+        codes: exit codes of the old version's disable by configuration, as texts; "" for a handler with one.
         multi: the handler takes several configurations.
     """
     found = {"VERSION": new, "AZURE_GUEST_AGENT_UPDATING_FROM_VERSION": old if newer else new}
     if multi:
-        listed = [{"extensionName": name, "exitCode": _number(code)} for name, code in codes.items()]
+        listed = [{"extensionName": name, "exitCode": code} for name, code in codes.items()]
         found["AZURE_GUEST_AGENT_DISABLE_CMD_EXIT_CODES_MULTIPLE_EXTENSIONS"] = json.dumps(listed)
     else:
         found["AZURE_GUEST_AGENT_DISABLE_CMD_EXIT_CODE"] = codes.get("", NOT_RUN)
     return found
-
-
-def _number(code: str) -> int | str:
-    return int(code) if code.lstrip("-").isdigit() else code

@@ -211,7 +211,8 @@ class Operation:
             command: install, enable, update, disable or uninstall.
             folder: whose.
             extra: more environment.
-            extension: which configuration of the handler.
+            extension: which configuration of the handler it is about; empty: the handler itself.
+                The environment names this operation's own then, so that the handler can report there.
             sequence: of its settings; None: of this operation's own.
             again: tells a second run in one operation from the first: the way back after a failed upgrade.
 
@@ -229,11 +230,12 @@ class Operation:
             self.phase(_PHASES[command])
             known = self._begin(key)
         # A fresh run can still be refused; then it has not begun.
-        members: dict[str, Any] = {"extension": extension, "extra": extra or {}}
+        named = extension or self.goal.extension_name
+        members: dict[str, Any] = {"extension": named, "extra": extra or {}}
         members["sequence"] = self.sequence if sequence is None else sequence
         ended = await self._run(command, folder, line, known, members)
         self._end(key, known, ended)
-        self._write_log(folder, extension, line, ended)
+        self._write_log(folder, named, line, ended)
         return ended
 
     async def settle(self) -> None:

@@ -6,9 +6,10 @@ Source: Azure/WALinuxAgent, `exthandlers.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from arcbed_agent.extd import failure, outcome, settings, status
+from arcbed_agent.extd import environment, failure, outcome, settings, status
 from arcbed_agent.extd.failure import OperationError
 from arcbed_agent.extd.folder import Folder
 from arcbed_agent.extd.operation import MANAGER, Operation
@@ -31,6 +32,21 @@ def needed_by_others(operation: Operation) -> bool:
     """Whether another configuration of the handler is still wanted."""
     others = operation.tools.store.of_handler(operation.goal.handler)
     return any(one.name != operation.name and not one.wanted.removal for one in others)
+
+
+def number(operation: Operation, name: str) -> int:
+    """The sequence number of a configuration: its own, whichever of them the operation is for."""
+    for one in operation.tools.store.of_handler(operation.goal.handler):
+        if one.wanted.extension_name == name and one.name != operation.name:
+            return settings.number(one.wanted, one.protected)
+    return operation.sequence
+
+
+def disable_codes(operation: Operation, codes: Mapping[str, str]) -> dict[str, str]:
+    """How disable ended for each configuration that is wanted, `NOT_RUN` for those that were not enabled."""
+    others = operation.tools.store.of_handler(operation.goal.handler)
+    wanted = [one.wanted.extension_name for one in others if not one.wanted.removal]
+    return {name: codes.get(name, environment.NOT_RUN) for name in sorted({*wanted, *codes})}
 
 
 def mark(operation: Operation, folder: Folder, extension: Extension, *, enabled: bool) -> None:

@@ -97,7 +97,8 @@ async def _of_old(operation: Operation, command: str, old: Folder, manifest: Man
         OperationError: 1008, it failed and the new manifest does not say to go on.
     """
     try:
-        ended = await operation.command(command, old, extension=name)
+        number = several.number(operation, name) if name else None
+        ended = await operation.command(command, old, extension=name, sequence=number)
         outcome.check(ended, command, command)
     except OperationError as error:
         if manifest.continue_on_update_failure:
@@ -123,6 +124,8 @@ async def _update(
     """
     newer = _numbers(new.version) > _numbers(old.version)
     folder = new if newer else old
+    if manifest.multi:
+        codes = several.disable_codes(operation, codes)
     extra = environment.of_update(old.version, new.version, newer=newer, codes=codes, multi=manifest.multi)
     try:
         ended = await operation.command("update", folder, extra=extra)

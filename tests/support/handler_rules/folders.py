@@ -150,12 +150,12 @@ PACKAGE = [
             rule="package.manifest-lost",
             case=case,
             steps=[put(**multi), erase("{folder}/HandlerManifest.json"), put(**multi)],
-            runs=[FRESH[0], f"1.0.0 enable 0 {name or '-'}"],
+            runs=[f"1.0.0 install 0 {name}", f"1.0.0 enable 0 {name}"],
             final=("Failed", "1002"),
             said="HandlerManifest.json",
         )
         for case, name, multi in (
-            ("", "", {}),
+            ("", "-", {}),
             (
                 "of a handler with several configurations",
                 "x",

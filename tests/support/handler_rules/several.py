@@ -11,7 +11,7 @@ from handler_contract import HANDLER, NEW, OLD, Play, Row, Step, delete, every, 
 MULTI = {"supportsMultipleExtensions": "True"}
 #: Fails for the configuration that is called bad.
 CHOOSY = f'[ "$ConfigExtensionName" = bad ] && exit 7\n{SUCCEED}'
-BOTH = ("1.0.0 install 0 -", "1.0.0 enable 0 first", "1.0.0 enable 0 second")
+BOTH = ("1.0.0 install 0 first", "1.0.0 enable 0 first", "1.0.0 enable 0 second")
 CODES = "AZURE_GUEST_AGENT_DISABLE_CMD_EXIT_CODES_MULTIPLE_EXTENSIONS"
 
 
@@ -21,8 +21,8 @@ def one(name: str, scripts: dict[str, str] | None = None, **more: Any) -> Step:
     return put(scripts, manifest=manifest, name=name, extensionName=name, **more)
 
 
-def _codes(play: Play, **codes: int) -> None:
-    found = json.loads(play.environment("1.1.0 update")[CODES])
+def _codes(play: Play, **codes: str) -> None:
+    found = json.loads(play.environment("1.1.0 update first")[CODES])
     assert {each["extensionName"]: each["exitCode"] for each in found} == codes
 
 
@@ -70,7 +70,7 @@ ROWS = [
             "{folder}/config/first.HandlerState": "enabled",
             "{folder}/config/HandlerState": "Enabled",
             "{logs}/CommandExecution_first.log": True,
-            "{logs}/CommandExecution.log": True,
+            "{logs}/CommandExecution.log": False,
             "{reports}/Arcbed.Test.Sample.first.json": True,
         },
         check=_supports,
@@ -79,16 +79,21 @@ ROWS = [
         rule="several.name-in-environment",
         steps=[one("first"), delete("first")],
         environment={
-            "1.0.0 install": {"ConfigExtensionName": None},
+            "1.0.0 install first": {"ConfigExtensionName": "first"},
             "1.0.0 enable first": {"ConfigExtensionName": "first", "ConfigSequenceNumber": "0"},
             "1.0.0 disable first": {"ConfigExtensionName": "first"},
-            "1.0.0 uninstall": {"ConfigExtensionName": None},
+            "1.0.0 uninstall first": {"ConfigExtensionName": "first"},
         },
     ),
     Row(
         rule="several.own-numbers",
         steps=[one("first"), one("first", settings={"a": 1}), one("second")],
-        runs=["1.0.0 install 0 -", "1.0.0 enable 0 first", "1.0.0 enable 1 first", "1.0.0 enable 0 second"],
+        runs=[
+            "1.0.0 install 0 first",
+            "1.0.0 enable 0 first",
+            "1.0.0 enable 1 first",
+            "1.0.0 enable 0 second",
+        ],
     ),
     Row(
         rule="several.disable-one",
@@ -113,7 +118,7 @@ ROWS = [
             proven(handler=(OLD, "Enabled", "Ready"), files={"{folder}/config/first.0.settings": False}),
             delete("second"),
         ],
-        runs=[*BOTH, "1.0.0 disable 0 first", "1.0.0 disable 0 second", "1.0.0 uninstall 0 -"],
+        runs=[*BOTH, "1.0.0 disable 0 first", "1.0.0 disable 0 second", "1.0.0 uninstall 0 second"],
         files={"{folder}": False},
     ),
     Row(
@@ -139,21 +144,21 @@ ROWS = [
         runs=[
             *BOTH,
             "1.0.0 disable 1 first",
-            "1.0.0 disable 1 second",
-            "1.1.0 update 1 -",
-            "1.0.0 uninstall 1 -",
-            "1.1.0 install 1 -",
+            "1.0.0 disable 0 second",
+            "1.1.0 update 1 first",
+            "1.0.0 uninstall 1 first",
+            "1.1.0 install 1 first",
             "1.1.0 enable 0 second",
             "1.1.0 enable 1 first",
         ],
         environment={
-            "1.1.0 update": {"AZURE_GUEST_AGENT_DISABLE_CMD_EXIT_CODE": None, "ConfigExtensionName": None},
+            "1.1.0 update first": {"AZURE_GUEST_AGENT_DISABLE_CMD_EXIT_CODE": None},
             "1.1.0 enable second": {"ConfigSequenceNumber": "0"},
         },
         files={"{new}/config/second.0.settings": True, "{new}/config/second.HandlerState": "enabled"},
         handler=(NEW, "Enabled", "Ready"),
         check=every(
-            lambda play: _codes(play, first=0, second=0), lambda play: _enabled(play, "first", "second")
+            lambda play: _codes(play, first="0", second="0"), lambda play: _enabled(play, "first", "second")
         ),
     ),
     Row(
@@ -169,12 +174,14 @@ ROWS = [
             *BOTH,
             "1.0.0 disable 1 second",
             "1.0.0 disable 1 first",
-            "1.1.0 update 1 -",
-            "1.0.0 uninstall 1 -",
-            "1.1.0 install 1 -",
+            "1.1.0 update 1 first",
+            "1.0.0 uninstall 1 first",
+            "1.1.0 install 1 first",
             "1.1.0 enable 1 first",
         ],
-        check=every(lambda play: _codes(play, first=0), lambda play: _enabled(play, "first")),
+        check=every(
+            lambda play: _codes(play, first="0", second="NOT_RUN"), lambda play: _enabled(play, "first")
+        ),
     ),
     Row(
         rule="several.version-change",
@@ -185,7 +192,7 @@ ROWS = [
             one("first", version=NEW, manifest={"continueOnUpdateFailure": True}),
         ],
         final=("Succeeded", "0"),
-        check=lambda play: _codes(play, first=3, second=0),
+        check=lambda play: _codes(play, first="3", second="0"),
     ),
     Row(
         rule="several.version-change-and-failure",
@@ -223,8 +230,8 @@ ROWS = [
         runs=[
             *BOTH,
             "1.0.0 disable 1 first",
-            "1.0.0 disable 1 second",
-            "1.1.0 update 1 -",
+            "1.0.0 disable 0 second",
+            "1.1.0 update 1 first",
             "1.0.0 enable 0 second",
             "1.0.0 enable 2 first",
         ],
@@ -265,7 +272,7 @@ ROWS = [
         check=every(
             lambda play: _enabled(play, "first", "second"),
             lambda play: _last_runs(
-                play, "1.0.0 install 1 -", "1.0.0 enable 0 second", "1.0.0 enable 1 first"
+                play, "1.0.0 install 1 first", "1.0.0 enable 0 second", "1.0.0 enable 1 first"
             ),
         ),
     ),
