@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 NOT_RUN: Final = "NOT_RUN"
@@ -50,8 +52,20 @@ def environment(
     if extension:
         found["ConfigExtensionName"] = extension
     own = {key: value for key, value in os.environ.items() if key not in _OWN}
-    own.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    own["PATH"] = _path(own.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"))
     return {**found, **own}
+
+
+def _path(given: str) -> str:
+    """The machine's programs before those of the virtual environment that the manager itself may run from.
+
+    A handler's `python` is the machine's, with what is installed there.
+    """
+    ours = str(Path(sys.executable).parent)
+    folders = given.split(os.pathsep)
+    if sys.prefix == sys.base_prefix or ours not in folders:
+        return given
+    return os.pathsep.join([*(folder for folder in folders if folder != ours), ours])
 
 
 def after_uninstall(code: str) -> dict[str, str]:
