@@ -73,7 +73,9 @@ class Estate:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
-            raise SecretsError(f"{file} cannot be read ({error!r}); restore it or start afresh.") from error
+            raise SecretsError(
+                f"{file} is damaged ({error}); restore it, or choose another --state."
+            ) from error
 
     def write(self, folder: Path) -> None:
         """Write ``secrets.json`` (0600)."""

@@ -211,6 +211,7 @@ def command(
 
 def _run(settings: Settings, log_format: str, log_level: str) -> None:
     import asyncio
+    import sqlite3
 
     import setproctitle
     import uvloop
@@ -230,6 +231,8 @@ def _run(settings: Settings, log_format: str, log_level: str) -> None:
         fail(str(error))
     except PermissionError as error:
         fail(f"No permission for {error.filename}: choose another --state.")
+    except sqlite3.DatabaseError as error:
+        fail(f"{settings.state / 'state.db'}: {error}. Restore it, or choose another --state.")
     except OSError as error:
         fail(f"{reason(error)}. Choose another --state, or make room for it.")
 

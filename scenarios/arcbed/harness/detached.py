@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 from contextlib import suppress
@@ -17,6 +18,8 @@ from arcbed.harness.process_backend import answers
 from arcbed.harness.programs import environment, program, wait_ready
 
 STOP_SECONDS = 10.0
+#: A control plane that cannot write so many bytes does not start.
+SMALLEST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,13 @@ class _Started:
         return self._process.poll() is None
 
     def died(self) -> BedError:
-        return BedError(f"fakecloud ended with exit code {self._process.returncode}\n{self.tail()}")
+        said = self.tail() or self._silence()
+        return BedError(f"fakecloud ended with exit code {self._process.returncode}\n{said}")
+
+    def _silence(self) -> str:
+        """Why it may have said nothing: a log that cannot be written to holds nothing."""
+        full = shutil.disk_usage(self._log.parent).free < SMALLEST
+        return f"the disk of {self._log.parent} is full" if full else f"{self._log} says no more"
 
     def kill(self) -> None:
         self._process.kill()

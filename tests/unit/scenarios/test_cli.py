@@ -76,6 +76,18 @@ def test_state_that_cannot_be_made_is_told_in_a_line(arcbed, tmp_path):
     assert done.stderr.strip() == "arcbed: taken/state: Not a directory; choose another --state"
 
 
+@pytest.mark.parametrize("file", ["state.db", "secrets.json"])
+def test_damaged_state_is_told_in_a_line(arcbed, tmp_path, file):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / file).write_text("this is neither a database nor JSON")
+    done = arcbed("start", "--state", "state", "--port", "0")
+    assert done.returncode == 2
+    first, second = done.stderr.splitlines()
+    assert first == "arcbed: fakecloud ended with exit code 1"
+    assert second.startswith(f"fakecloud: {tmp_path}/state/{file}")
+    assert second.endswith("or choose another --state.")
+
+
 def test_az_that_is_not_installed_says_how_to_get_it(arcbed, tmp_path):
     done = arcbed("az", "group", "list", PATH=str(tmp_path))
     assert done.returncode == 2
