@@ -21,7 +21,7 @@ import httpx
 
 from arcbed_agent.clock import Clock
 from arcbed_agent.cloud.endpoints import CLOUDS, Endpoints, Region
-from arcbed_agent.cloud.transport import _routes, proxy_in_effect, trust
+from arcbed_agent.cloud.routes import Routes, proxy_in_effect, trust
 from arcbed_agent.config import LocalConfig
 
 #: A clock further off than this is told, and is not fatal (agent 1.29). Seconds.
@@ -145,14 +145,10 @@ class Prober:
 
     async def probe(self, wanted: Sequence[Target]) -> list[Probe]:
         """Test `wanted`; the answers are in the same order."""
-        context = trust(self._config)
-        mounts = _routes(self._config, context)
-        async with httpx.AsyncClient(
-            mounts=mounts, verify=context, timeout=_TIMEOUT, trust_env=False, follow_redirects=False
-        ) as client:
-            way = mounts.get("https://")
+        routes = Routes(self._config, trust(self._config))
+        async with httpx.AsyncClient(transport=routes, timeout=_TIMEOUT, trust_env=False) as client:
             probes = (
-                self._probe(client, target, proxied=client._transport_for_url(httpx.URL(target.url)) is way)
+                self._probe(client, target, proxied=routes.proxied(httpx.URL(target.url)))
                 for target in wanted
             )
             return list(await asyncio.gather(*probes))

@@ -7,44 +7,22 @@ from __future__ import annotations
 
 import email.utils
 import json
-import os
 import platform
 import random
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment
 
 import httpx
 
 from arcbed_agent import AGENT_VERSION
+from arcbed_agent.cloud.routes import Routes, trust
 from arcbed_agent.config import LocalConfig
-from arcbed_agent.errors import AgentError
 
-#: Hosts behind the keywords of `proxy.bypass`. Source: Microsoft's article "Managing the Azure Connected
-#: Machine agent".
-BYPASS_HOSTS: Mapping[str, tuple[str, ...]] = {
-    "aad": (
-        "login.windows.net",
-        "login.microsoftonline.com",
-        "login.microsoftonline.us",
-        "login.chinacloudapi.cn",
-        "pas.windows.net",
-    ),
-    "arm": ("management.azure.com", "management.usgovcloudapi.net", "management.chinacloudapi.cn"),
-    "arc": (
-        "*his.arc.azure.com",
-        "*his.arc.azure.us",
-        "*his.arc.azure.cn",
-        "*guestconfiguration.azure.com",
-        "*guestconfiguration.azure.us",
-        "*guestconfiguration.azure.cn",
-    ),
-}
 #: Seconds of real time.
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 
@@ -126,14 +104,16 @@ class Transport:
     ) -> None:
         self._chance = chance or random.SystemRandom()
         system, machine = platform.system().lower(), platform.machine()
-        headers = {"x-arc-agent": f"{component}/{AGENT_VERSION} ({system}; {machine})"}
+        headers = {
+            "Accept": "*/*",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": f"python-httpx/{httpx.__version__}",
+            "x-arc-agent": f"{component}/{AGENT_VERSION} ({system}; {machine})",
+        }
         if instance:
             headers["x-arc-instance"] = instance
-        settings: dict[str, Any] = {"transport": inner}
-        if inner is None:
-            context = trust(config)
-            settings = {"mounts": _routes(config, context), "verify": context}
-        self._client = httpx.AsyncClient(headers=headers, timeout=TIMEOUT, trust_env=False, **settings)
+        self._headers = headers
+        self._way = inner or Routes(config, trust(config))
 
     async def __aenter__(self) -> Self:
         return self
@@ -143,7 +123,7 @@ class Transport:
 
     async def close(self) -> None:
         """Drop all connections."""
-        await self._client.aclose()
+        await self._way.aclose()
 
     async def send(
         self,
@@ -164,7 +144,7 @@ class Transport:
             UnreachableError: no answer.
             CloudError: an answer of 400 or more.
         """
-        sent = {"x-ms-client-request-id": new_guid(self._chance), **(headers or {})}
+        sent = dict(headers or {})
         if correlation_id:
             sent["x-ms-correlation-request-id"] = correlation_id
         if body is not None:
@@ -172,12 +152,13 @@ class Transport:
         if content is not None:
             sent.setdefault("Content-Type", "application/json")
         timeout = TIMEOUT if read_timeout is None else httpx.Timeout(read_timeout, connect=10.0)
-        try:
-            answer = await self._client.request(
-                method, url, params=params, headers=sent, content=content, data=form, timeout=timeout
-            )
-        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
-            raise UnreachableError(_bare(url), _reason(error)) from error
+        with _reached(url):
+            request = self._request(method, url, sent, timeout, params=params, content=content, data=form)
+            answer = await self._answer(request)
+            try:
+                await answer.aread()
+            finally:
+                await answer.aclose()
         if answer.status_code >= 400:
             raise refusal(answer)
         return answer
@@ -192,12 +173,8 @@ class Transport:
             UnreachableError: no answer.
             CloudError: an answer of 400 or more.
         """
-        sent = {"x-ms-client-request-id": new_guid(self._chance), **(headers or {})}
-        request = self._client.build_request(method, url, headers=sent)
-        try:
-            answer = await self._client.send(request, stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
-            raise UnreachableError(_bare(url), _reason(error)) from error
+        with _reached(url):
+            answer = await self._answer(self._request(method, url, headers or {}, TIMEOUT))
         try:
             if answer.status_code >= 400:
                 await answer.aread()
@@ -205,6 +182,29 @@ class Transport:
             yield answer
         finally:
             await answer.aclose()
+
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], timeout: httpx.Timeout, **more: Any
+    ) -> httpx.Request:
+        sent = {**self._headers, "x-ms-client-request-id": new_guid(self._chance), **headers}
+        return httpx.Request(method, url, headers=sent, extensions={"timeout": timeout.as_dict()}, **more)
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        """The head of the answer. Not through httpx's client, which would cost as much as all the rest.
+
+        What it adds, cookies, redirects and credentials of the environment, is what an agent has no use for.
+        """
+        answer = await self._way.handle_async_request(request)
+        answer.request = request
+        return answer
+
+
+@contextmanager
+def _reached(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+        raise UnreachableError(_bare(url), _reason(error)) from error
 
 
 def document_of(answer: httpx.Response) -> dict[str, Any]:
@@ -257,45 +257,6 @@ def retry_after(answer: httpx.Response) -> float | None:
     if due is None or sent is None:
         return None
     return float(max(0, email.utils.mktime_tz(due) - email.utils.mktime_tz(sent)))
-
-
-def trust(config: LocalConfig) -> ssl.SSLContext:
-    """Whom to believe: `tls.caBundle`, else the authorities of the system or of ``SSL_CERT_FILE``.
-
-    Raises:
-        AgentError: 23, the bundle cannot be read.
-    """
-    bundle = config.text("tls.caBundle")
-    try:
-        context = ssl.create_default_context(cafile=bundle or None)
-    except (OSError, ssl.SSLError) as error:
-        raise AgentError(23, f"config property tls.caBundle: cannot use {bundle}: {error}") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def proxy_in_effect(config: LocalConfig, environ: Mapping[str, str] | None = None) -> str:
-    """The proxy for https: `proxy.url`, else ``HTTPS_PROXY`` of the service's environment, else empty."""
-    configured = config.text("proxy.url")
-    if not configured:
-        found = os.environ if environ is None else environ
-        configured = found.get("https_proxy") or found.get("HTTPS_PROXY") or ""
-    return configured if not configured or "://" in configured else f"http://{configured}"
-
-
-def _routes(config: LocalConfig, context: ssl.SSLContext) -> dict[str, httpx.AsyncBaseTransport]:
-    """Which hosts go through the proxy; empty when there is none."""
-    proxy = proxy_in_effect(config)
-    if not proxy:
-        return {}
-    direct = httpx.AsyncHTTPTransport(verify=context)
-    hosts = [host for word in config.items("proxy.bypass") for host in BYPASS_HOSTS.get(word.lower(), ())]
-    if not config.text("proxy.url"):
-        listed = getproxies_environment().get("no", "")
-        hosts += [f"*{host.strip().lstrip('*')}" for host in listed.split(",") if host.strip()]
-    routes: dict[str, httpx.AsyncBaseTransport] = {f"all://{host}": direct for host in hosts}
-    routes["https://"] = httpx.AsyncHTTPTransport(verify=context, proxy=proxy)
-    return routes
 
 
 def _bare(url: str | httpx.URL) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import httpx
 
 from arcbed_agent.clock import Clock
+from arcbed_agent.cloud.routes import Way
 from arcbed_agent.cloud.transport import CloudError, UnreachableError, refusal
 from arcbed_agent.config import AgentConfig
 from arcbed_agent.errors import AgentError
@@ -64,7 +65,7 @@ class Himds:
         self._layout = layout
         self._clock = clock
         self._http = httpx.AsyncClient(
-            trust_env=False, timeout=_TIMEOUT, headers={"Metadata": "true"}, transport=inner
+            trust_env=False, timeout=_TIMEOUT, headers={"Metadata": "true"}, transport=inner or Way()
         )
         self._base = ""
         self._tokens: dict[str, tuple[str, float, datetime]] = {}

@@ -6,18 +6,14 @@ import asyncio
 import ssl
 from datetime import timedelta
 
+import httpcore
 import httpx
 import pytest
 
 from arcbed_agent.cloud.endpoints import CLOUDS, Directory, resolve
-from arcbed_agent.cloud.transport import (
-    CloudError,
-    Transport,
-    UnreachableError,
-    proxy_in_effect,
-    retry_after,
-    trust,
-)
+from arcbed_agent.cloud.routes import Routes, proxy_in_effect, trust
+from arcbed_agent.cloud.streams import Connections
+from arcbed_agent.cloud.transport import CloudError, Transport, UnreachableError, retry_after
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
 
@@ -160,21 +156,33 @@ async def test_https_goes_through_the_configured_proxy():
 )
 async def test_bypass_keywords_stand_for_their_hosts(keyword, host, direct, monkeypatch):
     async def nowhere(*_args, **_named):
-        raise OSError("no network in tests")
+        raise httpcore.ConnectError("no network in tests")
 
     if direct:
-        monkeypatch.setattr("anyio.connect_tcp", nowhere)
+        monkeypatch.setattr(Connections, "connect_tcp", nowhere)
     line = await proxied(LocalConfig().with_value("proxy.bypass", [keyword]), f"https://{host}/x")
     assert (line == "") is direct
 
 
-async def test_no_proxy_of_the_environment_is_honoured(monkeypatch):
-    from arcbed_agent.cloud.transport import _routes
-
+@pytest.mark.parametrize(
+    ("url", "proxied"),
+    [
+        ("https://his.arc.azure.com/x", False),
+        ("https://weu.his.arc.azure.com", False),
+        ("https://evilhis.arc.azure.com", True),
+        ("https://build.internal.test", False),
+        ("https://internal.test", True),
+        ("https://here.test:8443/x", False),
+        ("https://here.test/x", True),
+        ("https://other.test", True),
+        ("http://other.test", False),
+    ],
+)
+async def test_no_proxy_of_the_environment_is_honoured(url, proxied, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:1")
-    monkeypatch.setenv("NO_PROXY", "his.arc.azure.com,.internal.test")
-    routes = _routes(LocalConfig(), trust(LocalConfig()))
-    assert set(routes) == {"all://*his.arc.azure.com", "all://*.internal.test", "https://"}
+    monkeypatch.setenv("NO_PROXY", "his.arc.azure.com,.internal.test, here.test:8443")
+    routes = Routes(LocalConfig(), trust(LocalConfig()))
+    assert routes.proxied(httpx.URL(url)) is proxied
 
 
 METADATA = {
