@@ -14,6 +14,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -153,7 +154,8 @@ class Transport:
             sent.setdefault("Content-Type", "application/json")
         timeout = TIMEOUT if read_timeout is None else httpx.Timeout(read_timeout, connect=10.0)
         with _reached(url):
-            request = self._request(method, url, sent, timeout, params=params, content=content, data=form)
+            target = _target(url, tuple((params or {}).items()))
+            request = self._request(method, target, sent, timeout, content=content, data=form)
             answer = await self._answer(request)
             try:
                 await answer.aread()
@@ -174,7 +176,7 @@ class Transport:
             CloudError: an answer of 400 or more.
         """
         with _reached(url):
-            answer = await self._answer(self._request(method, url, headers or {}, TIMEOUT))
+            answer = await self._answer(self._request(method, _target(url), headers or {}, TIMEOUT))
         try:
             if answer.status_code >= 400:
                 await answer.aread()
@@ -184,7 +186,7 @@ class Transport:
             await answer.aclose()
 
     def _request(
-        self, method: str, url: str, headers: Mapping[str, str], timeout: httpx.Timeout, **more: Any
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], timeout: httpx.Timeout, **more: Any
     ) -> httpx.Request:
         sent = {**self._headers, "x-ms-client-request-id": new_guid(self._chance), **headers}
         return httpx.Request(method, url, headers=sent, extensions={"timeout": timeout.as_dict()}, **more)
@@ -197,6 +199,12 @@ class Transport:
         answer = await self._way.handle_async_request(request)
         answer.request = request
         return answer
+
+
+@lru_cache(maxsize=64)
+def _target(url: str, query: tuple[tuple[str, str], ...] = ()) -> httpx.URL:
+    """A daemon asks the same few addresses again and again."""
+    return httpx.URL(url, params=query) if query else httpx.URL(url)
 
 
 @contextmanager
