@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from arcbed_cloud.admin.bed import Bed, masked
 from arcbed_cloud.admin.blobs import blob_routes
+from arcbed_cloud.admin.bodies import answer
 from arcbed_cloud.admin.clock import clock_routes
 from arcbed_cloud.admin.extensions import extension_routes
 from arcbed_cloud.admin.guard import Guard, load_or_make_token
@@ -80,7 +81,7 @@ def admin_app(bed: Bed, tokens: Tokens, signin: SignIn, front: ArmFront) -> App:
 def _state_routes(router: APIRouter, bed: Bed) -> None:
     @router.get("/state")
     async def counts() -> Response:
-        return _json(
+        return answer(
             {
                 "tables": bed.counts(),
                 "resources": bed.resources(),
@@ -94,22 +95,22 @@ def _state_routes(router: APIRouter, bed: Bed) -> None:
         table: str, kind: str | None = None, scope: str | None = None, limit: Limit = 1000
     ) -> Response:
         try:
-            return _json({"rows": bed.rows(table, kind=kind, scope=scope, limit=limit)})
+            return answer({"rows": bed.rows(table, kind=kind, scope=scope, limit=limit)})
         except KeyError:
-            return _json(failure("NotFound", f"There is no table '{table}'."), 404)
+            return answer(failure("NotFound", f"There is no table '{table}'."), 404)
 
     @router.post("/reset")
     async def reset() -> Response:
         await bed.reset()
-        return _json({"reset": True})
+        return answer({"reset": True})
 
     @router.get("/snapshots")
     async def snapshots() -> Response:
-        return _json({"snapshots": bed.snapshots()})
+        return answer({"snapshots": bed.snapshots()})
 
     @router.put("/snapshots/{name}")
     async def snapshot(name: str) -> Response:
-        return _json(await bed.snapshot(name), 201)
+        return answer(await bed.snapshot(name), 201)
 
     @router.delete("/snapshots/{name}")
     async def forget(name: str) -> Response:
@@ -119,13 +120,13 @@ def _state_routes(router: APIRouter, bed: Bed) -> None:
     @router.post("/snapshots/{name}/restore")
     async def restore(name: str) -> Response:
         await bed.restore(name)
-        return _json({"restored": name})
+        return answer({"restored": name})
 
 
 def _principal_routes(router: APIRouter, principals: Principals) -> None:
     @router.get("/principals")
     async def listed() -> Response:
-        return _json({"principals": principals.listed()})
+        return answer({"principals": principals.listed()})
 
     @router.post("/principals")
     async def create(wanted: NewPrincipal) -> Response:
@@ -136,7 +137,7 @@ def _principal_routes(router: APIRouter, principals: Principals) -> None:
             scope=wanted.scope,
             secret_seconds=wanted.secretSeconds,
         )
-        return _json(made, 201)
+        return answer(made, 201)
 
     @router.delete("/principals/{object_id}")
     async def delete(object_id: str) -> Response:
@@ -145,18 +146,18 @@ def _principal_routes(router: APIRouter, principals: Principals) -> None:
 
     @router.post("/principals/{object_id}/secrets")
     async def add_secret(object_id: str) -> Response:
-        return _json(await principals.add_secret(object_id), 201)
+        return answer(await principals.add_secret(object_id), 201)
 
     @router.post("/principals/{object_id}/secrets/expire")
     async def expire(object_id: str) -> Response:
         await principals.expire_secrets(object_id)
-        return _json({"objectId": object_id, "expired": True})
+        return answer({"objectId": object_id, "expired": True})
 
 
 def _device_routes(router: APIRouter, signin: SignIn) -> None:
     @router.get("/devicecodes")
     async def listed() -> Response:
-        return _json({"deviceCodes": [_code(code) for code in signin.grants.device_codes()]})
+        return answer({"deviceCodes": [_code(code) for code in signin.grants.device_codes()]})
 
     @router.post("/devicecodes/{user_code}/approve")
     async def approve(user_code: str, approval: Approval | None = None) -> Response:
@@ -172,17 +173,17 @@ def _device_routes(router: APIRouter, signin: SignIn) -> None:
         )
         if chosen is None:
             raise UnknownPrincipalError(f"There is no user '{wanted}'.")
-        return _json(_code(await signin.grants.decide(user_code, user_id=chosen.object_id)))
+        return answer(_code(await signin.grants.decide(user_code, user_id=chosen.object_id)))
 
     @router.post("/devicecodes/{user_code}/deny")
     async def deny(user_code: str) -> Response:
-        return _json(_code(await signin.grants.decide(user_code, user_id=None)))
+        return answer(_code(await signin.grants.decide(user_code, user_id=None)))
 
 
 def _cloud_routes(router: APIRouter, bed: Bed, tokens: Tokens, front: ArmFront) -> None:
     @router.get("/routes")
     async def routes() -> Response:
-        return _json({"resourceTypes": [_row(row) for row in front.context.table.values()]})
+        return answer({"resourceTypes": [_row(row) for row in front.context.table.values()]})
 
     @router.get("/openapi")
     async def openapi() -> Response:
@@ -191,12 +192,12 @@ def _cloud_routes(router: APIRouter, bed: Bed, tokens: Tokens, front: ArmFront) 
     @router.post("/keys/rotate")
     async def rotate(rotation: Rotation | None = None) -> Response:
         kid = tokens.rotate(keep=(rotation or Rotation()).keep)
-        return _json({"kid": kid, "published": [key.kid for key in tokens.keys.published]})
+        return answer({"kid": kid, "published": [key.kid for key in tokens.keys.published]})
 
     @router.get("/his/log")
     async def his_log(limit: Limit = 1000) -> Response:
         rows = bed.plane.store.tail("his_log", limit=limit)
-        return _json({"entries": [masked(row.document) for row in rows]})
+        return answer({"entries": [masked(row.document) for row in rows]})
 
 
 def _errors(app: FastAPI) -> None:
@@ -211,7 +212,7 @@ def _errors(app: FastAPI) -> None:
 
     def register(kind: type[Exception], status: int, code: str) -> None:
         async def refused(_request: Request, error: Exception) -> Response:
-            return _json(failure(code, str(error)), status)
+            return answer(failure(code, str(error)), status)
 
         app.add_exception_handler(kind, refused)
 
@@ -221,11 +222,11 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> Response:
         texts = "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
-        return _json(failure("InvalidRequest", texts), 400)
+        return answer(failure("InvalidRequest", texts), 400)
 
     @app.exception_handler(404)
     async def unknown(request: Request, _error: Exception) -> Response:
-        return _json(failure("NotFound", f"There is nothing at {request.url.path}."), 404)
+        return answer(failure("NotFound", f"There is nothing at {request.url.path}."), 404)
 
 
 def _code(code: DeviceCode) -> dict[str, Any]:
@@ -254,8 +255,3 @@ def _row(row: Any) -> dict[str, Any]:
             for verb in row.verbs
         ],
     }
-
-
-def _json(document: dict[str, Any], status: int = 200) -> Response:
-    body = orjson.dumps({"apiVersion": 1, **document}, option=orjson.OPT_INDENT_2)
-    return Response(body, status, media_type="application/json")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
+from arcbed_cloud.admin.bodies import answer, receive
 from arcbed_cloud.admin.health import failure
 from arcbed_cloud.plane import Plane
 from arcbed_cloud.services.blob import Blob, BlobNameError, BlobStore
@@ -34,19 +34,15 @@ def blob_routes(router: APIRouter, store: BlobStore, plane: Plane) -> None:
 
     @router.get("/blobs")
     async def listed() -> Response:
-        return _json({"blobs": [described(blob) for blob in store.index().blobs.values()]})
+        return answer({"blobs": [described(blob) for blob in store.index().blobs.values()]})
 
     @router.put("/blobs/{account}/{container}/{name:path}")
     async def upload(
         request: Request, account: str, container: str, name: str, hours: Hours = 24, public: bool = False
     ) -> Response:
         with tempfile.TemporaryFile() as scratch:
-            size = 0
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > LARGEST:
-                    return _json(failure("RequestEntityTooLarge", f"More than {LARGEST} bytes."), 413)
-                scratch.write(chunk)
+            if not await receive(request, scratch, LARGEST):
+                return answer(failure("RequestEntityTooLarge", f"More than {LARGEST} bytes."), 413)
             scratch.seek(0)
             try:
                 blob = await run_in_threadpool(
@@ -60,14 +56,14 @@ def blob_routes(router: APIRouter, store: BlobStore, plane: Plane) -> None:
                     public=public,
                 )
             except BlobNameError as error:
-                return _json(failure("InvalidBlobName", str(error)), 400)
-        return _json(shown(blob, hours), 201)
+                return answer(failure("InvalidBlobName", str(error)), 400)
+        return answer(shown(blob, hours), 201)
 
     @router.get("/blobs/{account}/{container}/{name:path}")
     async def content(account: str, container: str, name: str) -> Response:
         blob = store.get(account, container, name)
         if blob is None:
-            return _json(failure("NotFound", f"There is no blob {account}/{container}/{name}."), 404)
+            return answer(failure("NotFound", f"There is no blob {account}/{container}/{name}."), 404)
         return FileResponse(store.file(blob), media_type=blob.content_type)
 
     @router.post("/blobs/{account}/{container}/{name:path}")
@@ -77,21 +73,21 @@ def blob_routes(router: APIRouter, store: BlobStore, plane: Plane) -> None:
         try:
             blob = await run_in_threadpool(place_of, store, account, container, name, permissions)
         except BlobNameError as error:
-            return _json(failure("InvalidBlobName", str(error)), 400)
+            return answer(failure("InvalidBlobName", str(error)), 400)
         if blob is None:
-            return _json(failure("NotFound", f"There is no blob {account}/{container}/{name}."), 404)
-        return _json(shown(blob, hours, permissions))
+            return answer(failure("NotFound", f"There is no blob {account}/{container}/{name}."), 404)
+        return answer(shown(blob, hours, permissions))
 
     @router.delete("/blobs/{account}/{container}/{name:path}")
     async def delete(account: str, container: str, name: str) -> Response:
         if not await run_in_threadpool(store.delete, account, container, name):
-            return _json(failure("NotFound", f"There is no blob {account}/{container}/{name}."), 404)
+            return answer(failure("NotFound", f"There is no blob {account}/{container}/{name}."), 404)
         return Response(status_code=204)
 
     @router.post("/blobs/{account}/regenerateKey")
     async def regenerate(account: str) -> Response:
         if not await run_in_threadpool(store.regenerate_key, account):
-            return _json(failure("NotFound", f"There is no storage account {account}."), 404)
+            return answer(failure("NotFound", f"There is no storage account {account}."), 404)
         return Response(status_code=204)
 
 
@@ -106,8 +102,3 @@ def described(blob: Blob) -> dict[str, Any]:
         "etag": blob.etag,
         "public": blob.public,
     }
-
-
-def _json(document: dict[str, Any], status: int = 200) -> Response:
-    body = orjson.dumps({"apiVersion": 1, **document}, option=orjson.OPT_INDENT_2)
-    return Response(body, status, media_type="application/json")

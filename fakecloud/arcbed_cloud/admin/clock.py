@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
-import orjson
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from arcbed_cloud.admin.bed import Bed
+from arcbed_cloud.admin.bodies import answer
 
 
 class _Body(BaseModel):
@@ -43,27 +42,27 @@ def clock_routes(router: APIRouter, bed: Bed) -> None:
 
     @router.get("/clock")
     async def clock() -> Response:
-        return _json(bed.time())
+        return answer(bed.time())
 
     @router.post("/clock/advance")
     async def advance(duration: Duration) -> Response:
-        return _json(await bed.advance(timedelta(**duration.model_dump())))
+        return answer(await bed.advance(timedelta(**duration.model_dump())))
 
     @router.post("/clock/step")
     async def step(wanted: Limit) -> Response:
-        return _json(await bed.step(wanted.limit, repeatable=wanted.repeatable))
+        return answer(await bed.step(wanted.limit, repeatable=wanted.repeatable))
 
     @router.post("/clock/settle")
     async def settle() -> Response:
-        return _json(await bed.settle())
+        return answer(await bed.settle())
 
     @router.post("/clock/freeze")
     async def freeze() -> Response:
-        return _json(await bed.freeze())
+        return answer(await bed.freeze())
 
     @router.post("/clock/resume")
     async def resume() -> Response:
-        return _json(await bed.resume())
+        return answer(await bed.resume())
 
     @router.get("/events/count")
     async def count(
@@ -76,13 +75,8 @@ def clock_routes(router: APIRouter, bed: Bed) -> None:
     ) -> Response:
         wanted = {"task": task, "method": method, "operation": operation, "route": route}
         given = {name: text for name, text in wanted.items() if text}
-        return _json(await bed.count_events(given, since, until))
+        return answer(await bed.count_events(given, since, until))
 
     @router.put("/clock/passing")
     async def let_pass(names: Names) -> Response:
-        return _json(bed.let_pass(names.tasks))
-
-
-def _json(document: dict[str, Any]) -> Response:
-    body = orjson.dumps({"apiVersion": 1, **document}, option=orjson.OPT_INDENT_2)
-    return Response(body, media_type="application/json")
+        return answer(bed.let_pass(names.tasks))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
+from arcbed_cloud.admin.bodies import answer, receive
 from arcbed_cloud.admin.health import failure
 from arcbed_cloud.clock import Keeper
 from arcbed_cloud.services.packages import PackageError, Shelf
@@ -26,34 +25,19 @@ def package_routes(router: APIRouter, shelf: Shelf, clock: Keeper) -> None:
         index = shelf.index()
         names = ("file", "version", "architecture", "kind", "sha256", "size", "released")
         packages = [{name: getattr(entry, name) for name in names} for entry in index.packages]
-        return _json({"packages": packages, "latest": index.latest})
+        return answer({"packages": packages, "latest": index.latest})
 
     @router.put("/packages/{file}")
     async def publish(request: Request, file: str, latest: bool = False) -> Response:
         released = datetime.fromtimestamp(int(clock.wall()), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         with tempfile.TemporaryDirectory() as scratch:
             source = Path(scratch) / Path(file).name
-            if not await _save(request, source):
-                return _json(failure("RequestEntityTooLarge", f"More than {LARGEST} bytes."), 413)
+            with source.open("wb") as stream:
+                whole = await receive(request, stream, LARGEST)
+            if not whole:
+                return answer(failure("RequestEntityTooLarge", f"More than {LARGEST} bytes."), 413)
             try:
                 package = shelf.publish(source, released=released, as_latest=latest)
             except PackageError as error:
-                return _json(failure("InvalidPackage", str(error)), 400)
-        return _json({"file": package.file, "version": package.version, "sha256": package.sha256}, 201)
-
-
-async def _save(request: Request, target: Path) -> bool:
-    """Write the body; False if it is too large."""
-    size = 0
-    with target.open("wb") as stream:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > LARGEST:
-                return False
-            stream.write(chunk)
-    return True
-
-
-def _json(document: dict[str, Any], status: int = 200) -> Response:
-    body = orjson.dumps({"apiVersion": 1, **document}, option=orjson.OPT_INDENT_2)
-    return Response(body, status, media_type="application/json")
+                return answer(failure("InvalidPackage", str(error)), 400)
+        return answer({"file": package.file, "version": package.version, "sha256": package.sha256}, 201)

@@ -112,3 +112,12 @@ class Store(Protocol):
     @property
     def tables(self) -> Iterable[str]:
         """Names of all tables: what reset, snapshot and restore cover."""
+
+
+def latest(store: Store, unit: Unit | None, table: str, key: str) -> Row | None:
+    """A row as `unit` leaves it; the store shows a unit's writes only once it is over."""
+    if unit is not None:
+        for change in reversed(unit.changes):
+            if change.table == table and change.key == key:
+                return change.row
+    return store.get(table, key)

@@ -17,14 +17,14 @@ from arcbed_cloud.arm.errors import ArmError
 from arcbed_cloud.arm.ids import parse
 from arcbed_cloud.providers.guestconfiguration import bodies
 from arcbed_cloud.providers.guestconfiguration.builtin import content_of
-from arcbed_cloud.providers.guestconfiguration.contacts import Contacts, latest
+from arcbed_cloud.providers.guestconfiguration.contacts import Contacts
 from arcbed_cloud.providers.guestconfiguration.hashes import (
     assignment_hash,
     parameter_hash,
     parameter_text,
 )
 from arcbed_cloud.services.blob import BlobStore
-from arcbed_cloud.store.contract import Document, Row, Unit
+from arcbed_cloud.store.contract import Document, Row, Unit, latest
 
 TYPE = "Microsoft.GuestConfiguration/guestConfigurationAssignments"
 KIND = TYPE.lower()

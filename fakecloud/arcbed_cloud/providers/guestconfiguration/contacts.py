@@ -9,7 +9,7 @@ because the machine was silent for too long: ``name``, ``at``, ``policyAssignmen
 
 from __future__ import annotations
 
-from arcbed_cloud.store.contract import Document, Row, Store, Unit
+from arcbed_cloud.store.contract import Document, Row, Store, Unit, latest
 
 TABLE = "pulls"
 NEW: Document = {"generation": 0, "lastPull": None, "issued": {}, "gone": {}, "buried": {}}
@@ -56,15 +56,6 @@ class Contacts:
         if gone is not None:
             document["gone"] = {**document["gone"], gone[0].lower(): gone[1]}
         self.keep(unit, machine, document)
-
-
-def latest(store: Store, unit: Unit | None, table: str, key: str) -> Row | None:
-    """A row as `unit` leaves it; the store shows a unit's writes only once it is over."""
-    if unit is not None:
-        for change in reversed(unit.changes):
-            if change.table == table and change.key == key:
-                return change.row
-    return store.get(table, key)
 
 
 def _key(machine: Row) -> str:

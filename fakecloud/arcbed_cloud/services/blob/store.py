@@ -9,7 +9,6 @@ alone.
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import os
 import re
@@ -22,7 +21,7 @@ from typing import BinaryIO
 
 import orjson
 
-from arcbed_cloud.files import write_atomic
+from arcbed_cloud.index import IndexFile
 
 # Microsoft's article "Naming and referencing containers, blobs, and metadata".
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
@@ -102,7 +101,7 @@ class BlobStore:
 
     def __init__(self, state: Path) -> None:
         self.folder = state / "blobs"
-        self._read: tuple[tuple[int, int], Index] | None = None
+        self._file = IndexFile(self.folder, Index(), _parse, mode=0o600)
 
     def index(self) -> Index:
         """What is there now.
@@ -110,15 +109,7 @@ class BlobStore:
         Raises:
             BlobIndexError: the index is damaged.
         """
-        file = self.folder / "index.json"
-        try:
-            found = file.stat()
-        except FileNotFoundError:
-            return Index()
-        mark = (found.st_mtime_ns, found.st_ino)
-        if self._read is None or self._read[0] != mark:
-            self._read = (mark, _parse(file))
-        return self._read[1]
+        return self._file.read()
 
     def get(self, account: str, container: str, name: str) -> Blob | None:
         """One blob."""
@@ -252,10 +243,7 @@ class BlobStore:
 
     def _write(self, index: Index) -> None:
         blobs = [asdict(index.blobs[key]) for key in sorted(index.blobs)]
-        document = {"accounts": dict(index.accounts), "blobs": blobs}
-        content = orjson.dumps(document, option=orjson.OPT_INDENT_2)
-        write_atomic(self.folder / "index.json", content, mode=0o600)
-        self._read = None
+        self._file.write({"accounts": dict(index.accounts), "blobs": blobs})
         used = {blob.sha256 for blob in index.blobs.values()}
         for file in (self.folder / "content").iterdir():
             if file.name not in used:
@@ -264,13 +252,9 @@ class BlobStore:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Two who write at once do so one after the other."""
-        (self.folder / "content").mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with self._file.alone():
+            (self.folder / "content").mkdir(mode=0o700, exist_ok=True)
             yield
-        finally:
-            os.close(handle)
 
 
 def _new_key() -> str:

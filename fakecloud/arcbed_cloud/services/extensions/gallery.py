@@ -9,11 +9,7 @@ them alone.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -22,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from arcbed_cloud.files import write_atomic
+from arcbed_cloud.index import IndexFile
 from arcbed_cloud.services.blob import BlobStore
 from arcbed_cloud.services.extensions import manifest, versions
 from arcbed_cloud.services.extensions.depots import (
@@ -101,7 +97,7 @@ class Gallery:
         self.key = SigningKey(self.folder)
         self._authority = state / "ca.pem"
         self._own = OwnDepot(BlobStore(state))
-        self._read: tuple[tuple[int, int], tuple[Published, ...]] | None = None
+        self._file = IndexFile[tuple[Published, ...]](self.folder, (), _parse)
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -111,15 +107,7 @@ class Gallery:
         Raises:
             ExtensionPackageError: the index is damaged.
         """
-        file = self.folder / "index.json"
-        try:
-            found = file.stat()
-            mark = (found.st_mtime_ns, found.st_ino)
-            if self._read is None or self._read[0] != mark:
-                self._read = (mark, _parse(file))
-        except FileNotFoundError:
-            return ()
-        return self._read[1]
+        return self._file.read()
 
     def of(self, publisher: str, kind: str, region: str) -> list[Published]:
         """The versions of an extension that a region has, oldest first."""
@@ -194,7 +182,7 @@ class Gallery:
             published=f"{datetime.fromtimestamp(int(now), UTC):%Y-%m-%dT%H:%M:%SZ}",
         )
         depot = self._depot()
-        with self._alone():
+        with self._file.alone():
             with source.open("rb") as stream:
                 package = depot.put(entry.file, stream, now)
             line = f"{package.sha256}  {entry.file}\n"
@@ -211,7 +199,7 @@ class Gallery:
         Raises:
             ExtensionPackageError: there is no such version.
         """
-        with self._alone():
+        with self._file.alone():
             entry = self.get(publisher, kind, version)
             if entry is None:
                 raise ExtensionPackageError(f"{publisher}.{kind} {version} is not published.")
@@ -222,20 +210,7 @@ class Gallery:
 
     def _write(self, entries: list[Published]) -> None:
         ordered = sorted(entries, key=lambda entry: entry.order)
-        document = {"extensions": [asdict(entry) for entry in ordered]}
-        write_atomic(self.folder / "index.json", orjson.dumps(document, option=orjson.OPT_INDENT_2))
-        self._read = None
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Two who publish at once do so one after the other."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+        self._file.write({"extensions": [asdict(entry) for entry in ordered]})
 
 
 def _identified(

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from arcbed_cloud.plane import Plane
 from arcbed_cloud.providers.hybridcompute.extensions import Extensions
 from arcbed_cloud.services.guestconfig.findings import Moment
-from arcbed_cloud.services.his.errors import HisError
+from arcbed_cloud.services.his.errors import HisError, invalid_members
 from arcbed_cloud.store.contract import Document, Row
 
 CAP = 102_400
@@ -129,13 +129,7 @@ def _read(body: bytes) -> ExtensionReport:
     try:
         return ExtensionReport.model_validate_json(body)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        details = [
-            {"code": "InvalidRequest", "message": f"{'.'.join(map(str, item['loc']))}: {item['msg']}"}
-            for item in found
-        ]
-        target = ".".join(map(str, found[0]["loc"])) or None
-        raise HisError(400, "InvalidRequest", "The report is not valid.", target, details=details) from error
+        raise invalid_members(error, "The report is not valid.") from error
 
 
 ENDED = frozenset({"Succeeded", "Failed"})

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from arcbed_cloud.arm import times
 from arcbed_cloud.providers.guestconfiguration import Finding
-from arcbed_cloud.services.his.errors import HisError
+from arcbed_cloud.services.his.errors import HisError, invalid_members
 
 CAP = 204_800
 
@@ -91,7 +91,7 @@ def read(body: bytes, name: str) -> Finding:
     try:
         said = Report.model_validate_json(body)
     except ValidationError as error:
-        raise _invalid(error) from error
+        raise invalid_members(error, "The report is not valid.") from error
     if said.assignment_name.lower() != name.lower():
         raise HisError(
             400, "InvalidRequest", "'assignmentName' is not the name in the path.", "assignmentName"
@@ -110,13 +110,3 @@ def read(body: bytes, name: str) -> Finding:
         error=said.error,
         engine=said.engine,
     )
-
-
-def _invalid(error: ValidationError) -> HisError:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    details = [
-        {"code": "InvalidRequest", "message": f"{'.'.join(map(str, item['loc']))}: {item['msg']}"}
-        for item in found
-    ]
-    target = ".".join(map(str, found[0]["loc"])) or None
-    return HisError(400, "InvalidRequest", "The report is not valid.", target, details=details)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic.alias_generators import to_camel
 
 from arcbed_cloud.providers.hybridcompute import members
-from arcbed_cloud.services.his.errors import HisError, invalid_request
+from arcbed_cloud.services.his.errors import invalid_members, invalid_request
 
 Guid = Annotated[
     str, StringConstraints(pattern=r"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
@@ -130,15 +130,7 @@ def read(body: bytes) -> Beat:
     try:
         return Beat.model_validate_json(body)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        details = [
-            {"code": "InvalidRequest", "message": f"{'.'.join(map(str, item['loc']))}: {item['msg']}"}
-            for item in found
-        ]
-        target = ".".join(map(str, found[0]["loc"])) or None
-        raise HisError(
-            400, "InvalidRequest", "The heartbeat is not valid.", target, details=details
-        ) from error
+        raise invalid_members(error, "The heartbeat is not valid.") from error
 
 
 def metadata_hash(metadata: dict[str, Any]) -> str:

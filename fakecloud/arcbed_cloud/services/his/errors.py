@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from arcbed_cloud.services.entra.tokens import TokenError
 
@@ -44,6 +45,17 @@ class HisError(Exception):
 def invalid_request(message: str, target: str | None = None) -> HisError:
     """400 for a request that will never be right."""
     return HisError(400, "InvalidRequest", message, target)
+
+
+def invalid_members(error: ValidationError, message: str) -> HisError:
+    """400 for a body whose members are wrong; the details name each of them."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    details = [
+        {"code": "InvalidRequest", "message": f"{'.'.join(map(str, item['loc']))}: {item['msg']}"}
+        for item in found
+    ]
+    target = ".".join(map(str, found[0]["loc"])) or None
+    return HisError(400, "InvalidRequest", message, target, details=details)
 
 
 def invalid_proof(message: str) -> HisError:

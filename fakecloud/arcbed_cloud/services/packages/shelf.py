@@ -7,17 +7,14 @@ Packages are installation media, not state of the cloud: reset and restore leave
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import orjson
 
 from arcbed_cloud.files import write_atomic
+from arcbed_cloud.index import IndexFile
 from arcbed_cloud.services.packages import formats
 from arcbed_cloud.services.packages.formats import PackageError
 
@@ -70,7 +67,7 @@ class Shelf:
 
     def __init__(self, state: Path) -> None:
         self.folder = state / "packages"
-        self._read: tuple[tuple[int, int], Index] | None = None
+        self._file = IndexFile(self.folder, Index(), _parse)
 
     def index(self) -> Index:
         """What is published now.
@@ -78,15 +75,7 @@ class Shelf:
         Raises:
             PackageError: the index is damaged.
         """
-        file = self.folder / "index.json"
-        try:
-            found = file.stat()
-            mark = (found.st_mtime_ns, found.st_ino)
-            if self._read is None or self._read[0] != mark:
-                self._read = (mark, _parse(file))
-        except FileNotFoundError:
-            return Index()
-        return self._read[1]
+        return self._file.read()
 
     def file(self, name: str) -> Path | None:
         """The path of a published file, or None."""
@@ -119,8 +108,7 @@ class Shelf:
             released=released,
             control=described.control,
         )
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._alone():
+        with self._file.alone():
             write_atomic(self.folder / package.file, data)
             before = self.index()
             kept = [known for known in before.packages if known.file != package.file]
@@ -129,19 +117,8 @@ class Shelf:
         return package
 
     def _write(self, index: Index) -> None:
-        document = {"packages": [asdict(package) for package in index.packages], "latest": index.latest}
-        write_atomic(self.folder / "index.json", orjson.dumps(document, option=orjson.OPT_INDENT_2))
-        self._read = None
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Two who publish at once do so one after the other."""
-        handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+        packages = [asdict(package) for package in index.packages]
+        self._file.write({"packages": packages, "latest": index.latest})
 
 
 def _parse(file: Path) -> Index:

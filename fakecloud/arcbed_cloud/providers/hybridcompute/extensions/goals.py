@@ -8,7 +8,7 @@ sequence number of something that is no more; numbers are never given twice).
 
 from __future__ import annotations
 
-from arcbed_cloud.store.contract import Document, Row, Store, Unit
+from arcbed_cloud.store.contract import Document, Store, Unit, latest
 
 TABLE = "goals"
 KIND = "extensions"
@@ -48,12 +48,3 @@ class Goals:
     def first_number(self, machine_key: str, name: str) -> int:
         """The first sequence number of something new with this name: 0, or one more than was ever used."""
         return int(self.of(machine_key)["sequences"].get(name.lower(), -1)) + 1
-
-
-def latest(store: Store, unit: Unit | None, table: str, key: str) -> Row | None:
-    """A row as `unit` leaves it; the store shows a unit's writes only once it is over."""
-    if unit is not None:
-        for change in reversed(unit.changes):
-            if change.table == table and change.key == key:
-                return change.row
-    return store.get(table, key)

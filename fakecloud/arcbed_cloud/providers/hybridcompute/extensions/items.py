@@ -22,9 +22,9 @@ from typing import Any, Protocol
 from arcbed_cloud.arm import times
 from arcbed_cloud.arm.operations import Operations
 from arcbed_cloud.plane import Plane
-from arcbed_cloud.providers.hybridcompute.extensions.goals import Goals, latest
+from arcbed_cloud.providers.hybridcompute.extensions.goals import Goals
 from arcbed_cloud.providers.hybridcompute.extensions.vault import Vault
-from arcbed_cloud.store.contract import Change, Document, Row, Unit
+from arcbed_cloud.store.contract import Change, Document, Row, Unit, latest
 
 QUEUE = timedelta(hours=6)
 EXPIRED = {
