@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.in_process import BASE, CloudBed, plant
 from tests.support.packages import package
 
-from arcbed_cloud.app import Cloud, build
 from arcbed_cloud.settings import Settings
 
-BASE = "https://localhost:8443"
 VERSION = "2024-07-10"
 VM_IDS = {
     name: f"9a0d1c9e-2f10-4d53-9d5e-{number:012d}" for number, name in enumerate(("web-01", "web-02"), 1)
@@ -25,22 +23,9 @@ PROBE = {"publisher": "Contoso.Tools", "type": "Probe"}
 
 
 @dataclass
-class Bed:
-    cloud: Cloud
-    http: httpx.AsyncClient
-    folder: Path
+class Bed(CloudBed):
+    folder: Path = Path()
     report_seq: int = 0
-
-    @property
-    def clock(self):
-        return self.cloud.plane.clock
-
-    @property
-    def group(self) -> str:
-        return f"/subscriptions/{self.cloud.estate.subscription_id}/resourceGroups/servers"
-
-    def machine(self, name: str = "web-01") -> str:
-        return f"{self.group}/providers/Microsoft.HybridCompute/machines/{name}"
 
     def extension(self, name: str = "probe", machine: str = "web-01") -> str:
         return f"{self.machine(machine)}/extensions/{name}"
@@ -52,15 +37,10 @@ class Bed:
 
     # -- ARM -----------------------------------------------------------------------------------------------
 
-    def token(self, object_id: str, audience: str) -> str:
-        principal = self.cloud.directory.principal(object_id)
-        assert principal is not None
-        return self.cloud.tokens.issue_application(principal, audience, acr="1")[0]
-
     async def arm(
         self, method: str, path: str, body: Any = None, *, version: str = VERSION
     ) -> httpx.Response:
-        token = self.token(self.cloud.estate.owner.objectId, "https://management.azure.com/")
+        token = self.token(self.cloud.estate.owner.objectId)
         url = path if path.startswith("https:") else f"{BASE}{path}"
         return await self.http.request(
             method,
@@ -159,47 +139,25 @@ class Bed:
 
     async def prepare(self) -> None:
         """A group, the provider, and one machine."""
-        root = f"/subscriptions/{self.cloud.estate.subscription_id}"
         await self.arm("PUT", self.group, {"location": "westeurope"}, version="2022-09-01")
-        await self.arm("POST", f"{root}/providers/Microsoft.HybridCompute/register", version="2022-09-01")
+        register = f"{self.subscription}/providers/Microsoft.HybridCompute/register"
+        await self.arm("POST", register, version="2022-09-01")
         await self.add_machine("web-01")
-
-    async def restart(self) -> None:
-        """End the process and start another on its state."""
-        now = self.clock.now()
-        await self.cloud.shutdown()
-        await self.http.aclose()
-        self.cloud = build(self.cloud.settings)
-        self.clock.move_to(now)
-        await self.cloud.startup()
-        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.cloud.asgi))
 
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state after its first start: its keys take a second to make."""
-    folder = tmp_path_factory.mktemp("planted") / "state"
-
-    async def plant() -> None:
-        cloud = build(Settings(state=folder, clock="stepped", seed="extensions"))
-        await cloud.startup()
-        await cloud.shutdown()
-
-    asyncio.run(plant())
-    return folder
+    return plant(tmp_path_factory.mktemp("planted") / "state", seed="extensions")
 
 
 @pytest.fixture
 async def bed(tmp_path: Path, planted: Path) -> AsyncIterator[Bed]:
     state = shutil.copytree(planted, tmp_path / "state")
-    cloud = build(Settings(state=state, clock="stepped", seed="extensions"))
-    await cloud.startup()
-    http = httpx.AsyncClient(transport=httpx.ASGITransport(app=cloud.asgi))
-    bed = Bed(cloud, http, tmp_path)
-    await bed.prepare()
-    yield bed
-    await bed.http.aclose()
-    await bed.cloud.shutdown()
+    settings = Settings(state=state, clock="stepped", seed="extensions")
+    async with Bed.opened(settings, folder=tmp_path) as bed:
+        await bed.prepare()
+        yield bed
 
 
 def names(items: Sequence[dict[str, Any]]) -> list[str]:

@@ -13,7 +13,6 @@ import httpx
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from arcbed_cloud.app import build
 from arcbed_cloud.settings import Settings
 
 from .conftest import Bed
@@ -113,10 +112,8 @@ class Story:
 
 async def tell(planted: Path, folder: Path, deeds: list[tuple]) -> None:
     state = shutil.copytree(planted, folder / "state")
-    cloud = build(Settings(state=state, clock="stepped", seed="extensions"))
-    await cloud.startup()
-    bed = Bed(cloud, httpx.AsyncClient(transport=httpx.ASGITransport(app=cloud.asgi)), folder)
-    try:
+    begin = Settings(state=state, clock="stepped", seed="extensions")
+    async with Bed.opened(begin, folder=folder) as bed:
         await bed.prepare()
         for name in NAMES:
             for version in ("1.0.0", "1.1.0"):
@@ -125,9 +122,6 @@ async def tell(planted: Path, folder: Path, deeds: list[tuple]) -> None:
         for deed in deeds:
             await story.do(deed)
         await story.finish()
-    finally:
-        await bed.http.aclose()
-        await bed.cloud.shutdown()
 
 
 @settings(

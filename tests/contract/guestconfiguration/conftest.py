@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.support.in_process import BASE, CloudBed, plant
 
-from arcbed_cloud.app import Cloud, build
 from arcbed_cloud.settings import Settings
 
-BASE = "https://localhost:8443"
 VM_IDS = {
     name: f"9a0d1c9e-2f10-4d53-9d5e-{number:012d}" for number, name in enumerate(("web-01", "web-02"), 1)
 }
@@ -29,29 +27,9 @@ def report_id(number: int) -> str:
 
 
 @dataclass
-class Bed:
-    cloud: Cloud
-    http: httpx.AsyncClient
-    more: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def clock(self):
-        return self.cloud.plane.clock
-
-    @property
-    def group(self) -> str:
-        return f"/subscriptions/{self.cloud.estate.subscription_id}/resourceGroups/servers"
-
-    def machine(self, name: str = "web-01") -> str:
-        return f"{self.group}/providers/Microsoft.HybridCompute/machines/{name}"
-
+class Bed(CloudBed):
     def assignment(self, name: str, machine: str = "web-01") -> str:
         return f"{self.machine(machine)}/{PROVIDER}/{name}"
-
-    def token(self, object_id: str, audience: str) -> str:
-        principal = self.cloud.directory.principal(object_id)
-        assert principal is not None
-        return self.cloud.tokens.issue_application(principal, audience, acr="1")[0]
 
     async def arm(
         self,
@@ -62,7 +40,7 @@ class Bed:
         version: str = VERSION,
         query: dict[str, str] | None = None,
     ) -> httpx.Response:
-        token = self.token(self.cloud.estate.owner.objectId, "https://management.azure.com/")
+        token = self.token(self.cloud.estate.owner.objectId)
         return await self.http.request(
             method,
             f"{BASE}{path}",
@@ -100,20 +78,9 @@ class Bed:
 
     async def restart(self, *, later: timedelta = timedelta(), killed: bool = False) -> None:
         """End the process and start another on its state; `later` is how long the bed was away."""
-        settings = self.cloud.settings
-        now = self.clock.now() + later
         if killed:  # nothing of what an orderly end writes
             self.cloud.gas.shutdown = self.settle
-        await self.cloud.shutdown()
-        await self.http.aclose()
-        self.cloud = build(settings)
-        self.clock.move_to(now)
-        await self.cloud.startup()
-        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.cloud.asgi))
-
-    async def settle(self) -> None:
-        """Wait for what goes on after answers."""
-        await self.clock.advance()
+        await super().restart(later=later)
 
     async def pull(self, machine: str = "web-01", etag: str = "") -> httpx.Response:
         answer = await self.gas(
@@ -186,15 +153,7 @@ class Bed:
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state after its first start: its keys take a second to make."""
-    folder = tmp_path_factory.mktemp("planted") / "state"
-
-    async def plant() -> None:
-        cloud = build(Settings(state=folder, clock="stepped", seed="gas"))
-        await cloud.startup()
-        await cloud.shutdown()
-
-    asyncio.run(plant())
-    return folder
+    return plant(tmp_path_factory.mktemp("planted") / "state", seed="gas")
 
 
 @pytest.fixture
@@ -212,16 +171,11 @@ def settings(tmp_path: Path, planted: Path, changes: dict[str, Any]) -> Settings
 @pytest.fixture
 async def bed(settings: Settings) -> AsyncIterator[Bed]:
     """A bed whose machines are web-01 and web-02."""
-    cloud = build(settings)
-    await cloud.startup()
-    bed = Bed(cloud, httpx.AsyncClient(transport=httpx.ASGITransport(app=cloud.asgi)))
-    assert (await bed.arm("PUT", bed.group, {"location": "westeurope"}, version="2022-09-01")).is_success
-    subscription = bed.group.partition("/resourceGroups")[0]
-    for namespace in ("HybridCompute", "GuestConfiguration"):
-        path = f"{subscription}/providers/Microsoft.{namespace}/register"
-        assert (await bed.arm("POST", path, version="2022-09-01")).status_code == 200
-    for name in VM_IDS:
-        await bed.add_machine(name)
-    yield bed
-    await bed.http.aclose()
-    await bed.cloud.shutdown()
+    async with Bed.opened(settings) as bed:
+        assert (await bed.arm("PUT", bed.group, {"location": "westeurope"}, version="2022-09-01")).is_success
+        for namespace in ("HybridCompute", "GuestConfiguration"):
+            path = f"{bed.subscription}/providers/Microsoft.{namespace}/register"
+            assert (await bed.arm("POST", path, version="2022-09-01")).status_code == 200
+        for name in VM_IDS:
+            await bed.add_machine(name)
+        yield bed

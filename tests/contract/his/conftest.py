@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import secrets
@@ -20,11 +19,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.support.in_process import BASE, client, plant
 
 from arcbed_cloud.app import Cloud, build
 from arcbed_cloud.settings import Settings
 
-BASE = "https://localhost:8443"
 GROUP = "arc-servers"
 VERSION = "2024-07-10"
 AUDIENCE = "https://management.core.windows.net/"
@@ -240,15 +239,7 @@ class Agent:
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state after its first start: its keys take a second to make."""
-    folder = tmp_path_factory.mktemp("planted") / "state"
-
-    async def plant() -> None:
-        cloud = build(Settings(state=folder, clock="stepped", seed="his"))
-        await cloud.startup()
-        await cloud.shutdown()
-
-    asyncio.run(plant())
-    return folder
+    return plant(tmp_path_factory.mktemp("planted") / "state", seed="his")
 
 
 @pytest.fixture
@@ -271,7 +262,7 @@ async def bed(settings: Settings) -> AsyncIterator[Bed]:
     principal = cloud.directory.principal(estate.owner.objectId)
     assert principal is not None
     owner, _ = cloud.tokens.issue_application(principal, "https://management.azure.com/", acr="1")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=cloud.asgi)) as http:
+    async with client(cloud) as http:
         bed = Bed(cloud, http, estate.subscription_id, owner)
         root = f"/subscriptions/{estate.subscription_id}"
         answer = await bed.arm(

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from tests.support.in_process import BASE, CloudBed, plant
 
-from arcbed_cloud.app import Cloud, build
 from arcbed_cloud.settings import Settings
 
-BASE = "https://localhost:8443"
 CONTRIBUTOR = "088ab73d-1256-47ae-bea9-9de8e7131f31"
 BUILTIN = "/providers/Microsoft.Authorization/policyDefinitions"
 POLICY = "providers/Microsoft.Authorization"
@@ -41,29 +37,12 @@ VERSIONS = {
 
 
 @dataclass
-class Bed:
-    cloud: Cloud
-    http: httpx.AsyncClient
-
-    @property
-    def clock(self):
-        return self.cloud.plane.clock
-
-    @property
-    def subscription(self) -> str:
-        return f"/subscriptions/{self.cloud.estate.subscription_id}"
-
-    @property
-    def group(self) -> str:
-        return f"{self.subscription}/resourceGroups/servers"
-
-    def machine(self, name: str = "web-01") -> str:
-        return f"{self.group}/providers/Microsoft.HybridCompute/machines/{name}"
+class Bed(CloudBed):
+    """As its owner, unless a test says otherwise."""
 
     async def arm(self, method: str, path: str, body: Any = None, *, who: str | None = None, **query: str):
         """Call ARM as the owner or `who`; the api-version follows from the path unless it is given."""
-        principal = self.cloud.directory.principal(who or self.cloud.estate.owner.objectId)
-        token = self.cloud.tokens.issue_application(principal, "https://management.azure.com/", acr="1")[0]
+        token = self.token(who or self.cloud.estate.owner.objectId)
         known = max(VERSIONS, key=lambda kind: path.rfind(f"/{kind}"))
         version = VERSIONS[known] if f"/{known}" in path else "2022-09-01"
         query = {"api-version": version, **query}
@@ -131,10 +110,6 @@ class Bed:
             self.cloud.assignments.keep(unit, {**row.document, "properties": properties})
         await self.settle()
 
-    async def settle(self) -> None:
-        """Wait for what goes on after answers."""
-        await self.clock.advance()
-
     async def states(self, scope: str | None = None, **query: str) -> list[Any]:
         path = f"{scope or self.subscription}/{INSIGHTS}/policyStates/latest/queryResults"
         return (await self.ok("POST", path, **query))["value"]
@@ -145,42 +120,20 @@ class Bed:
         assert len(found) < 2, found
         return found[0]["complianceState"] if found else None
 
-    async def restart(self, *, later: timedelta = timedelta()) -> None:
-        """End the process and start another on its state; `later` is how long the bed was away."""
-        settings, now = self.cloud.settings, self.clock.now() + later
-        await self.cloud.shutdown()
-        await self.http.aclose()
-        self.cloud = build(settings)
-        self.clock.move_to(now)
-        await self.cloud.startup()
-        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.cloud.asgi))
-
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state after its first start: its keys take a second to make."""
-    folder = tmp_path_factory.mktemp("planted") / "state"
-
-    async def plant() -> None:
-        cloud = build(Settings(state=folder, clock="stepped", seed="policy"))
-        await cloud.startup()
-        await cloud.shutdown()
-
-    asyncio.run(plant())
-    return folder
+    return plant(tmp_path_factory.mktemp("planted") / "state", seed="policy")
 
 
 @pytest.fixture
 async def bed(tmp_path: Path, planted: Path) -> AsyncIterator[Bed]:
     """A bed whose machine is web-01."""
     state = shutil.copytree(planted, tmp_path / "state")
-    cloud = build(Settings(state=state, clock="stepped", seed="policy"))
-    await cloud.startup()
-    bed = Bed(cloud, httpx.AsyncClient(transport=httpx.ASGITransport(app=cloud.asgi)))
-    await bed.ok("PUT", bed.group, {"location": "westeurope"})
-    for namespace in ("HybridCompute", "GuestConfiguration", "PolicyInsights"):
-        await bed.ok("POST", f"{bed.subscription}/providers/Microsoft.{namespace}/register")
-    await bed.add_machine()
-    yield bed
-    await bed.http.aclose()
-    await bed.cloud.shutdown()
+    async with Bed.opened(Settings(state=state, clock="stepped", seed="policy")) as bed:
+        await bed.ok("PUT", bed.group, {"location": "westeurope"})
+        for namespace in ("HybridCompute", "GuestConfiguration", "PolicyInsights"):
+            await bed.ok("POST", f"{bed.subscription}/providers/Microsoft.{namespace}/register")
+        await bed.add_machine()
+        yield bed

@@ -8,18 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.turns import turn
 
 from arcbed_cloud.clock import ClockStalledError, Keeper
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-async def turn() -> None:
-    """Let everything that is ready run once."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-    loop.call_soon(done.set_result, None)
-    await done
 
 
 @pytest.fixture
