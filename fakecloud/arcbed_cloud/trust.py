@@ -164,6 +164,7 @@ class CertificateAuthority:
             .serial_number(_serial())
             .not_valid_before(not_before)
             .not_valid_after(not_after)
+            # Names of resource groups may hold any letter; a URI name is ASCII.
             .add_extension(
                 x509.SubjectAlternativeName(
                     [x509.UniformResourceIdentifier(quote(resource_id, safe="/:-._~()"))]
@@ -265,11 +266,6 @@ def _new_key(kind: Literal["ecdsa", "rsa"]) -> Signer:
     if kind == "rsa":
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return ec.generate_private_key(ec.SECP256R1())
-
-
-def _uri(resource_id: str) -> str:
-    """Group names may hold any letter; a URI name is ASCII."""
-    return quote(resource_id, safe="/:-._~()")
 
 
 def _serial() -> int:

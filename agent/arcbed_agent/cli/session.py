@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -106,11 +105,3 @@ class Session:
         import uuid
 
         return str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
-
-    def shadow_config(self) -> dict[str, Any]:
-        """agentconfig.json as it is; empty when it cannot be read."""
-        try:
-            document = json.loads(self.layout["agent_config"].read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return document if isinstance(document, dict) else {}

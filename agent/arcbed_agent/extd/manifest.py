@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from arcbed_agent.extd.failure import MANIFEST_BAD, MANIFEST_MISSING
+
 FILE: Final = "HandlerManifest.json"
 COMMANDS: Final = ("install", "enable", "disable", "update", "uninstall")
 
@@ -52,7 +54,7 @@ class Manifest:
             data = (folder / FILE).read_bytes()
         except OSError as error:
             raise ManifestError(
-                1002, f"{FILE} file does not exist for extension {folder.name}: {error.strerror}"
+                MANIFEST_MISSING, f"{FILE} file does not exist for extension {folder.name}: {error.strerror}"
             ) from None
         return cls.parse(data)
 
@@ -68,7 +70,8 @@ class Manifest:
             inner: dict[str, Any] = document[0]["handlerManifest"]
             commands = {name: _line(inner[f"{name}Command"]) for name in COMMANDS}
         except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise ManifestError(1003, f"{FILE} cannot be used: {type(error).__name__} {error}") from None
+            text = f"{FILE} cannot be used: {type(error).__name__} {error}"
+            raise ManifestError(MANIFEST_BAD, text) from None
         return cls(
             commands=commands,
             update_with_install=_lower(inner.get("updateMode")) != "updatewithoutinstall",
@@ -101,5 +104,5 @@ def find(tree: Path) -> Path:
     """
     found = sorted(tree.rglob(FILE), key=lambda path: (len(path.parts), str(path)))
     if not found:
-        raise ManifestError(1002, f"{FILE} was not found in the extension package")
+        raise ManifestError(MANIFEST_MISSING, f"{FILE} was not found in the extension package")
     return found[0]

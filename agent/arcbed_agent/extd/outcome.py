@@ -16,7 +16,7 @@ from arcbed_agent.extd import failure, status
 from arcbed_agent.extd.commands import Ended
 from arcbed_agent.extd.failure import OperationError
 from arcbed_agent.extd.goal import Goal
-from arcbed_agent.extd.records import FAILED, SUCCEEDED, Extension, Handler
+from arcbed_agent.extd.records import FAILED, IN_PROGRESS, SUCCEEDED, Extension, Handler
 from arcbed_agent.extd.status import Status
 from arcbed_agent.files import make_folder, write_durably
 from arcbed_agent.himds.state import rfc3339
@@ -162,7 +162,7 @@ def progress(
     return {
         "sequenceNumber": goal.sequence,
         "typeHandlerVersion": goal.version,
-        "state": "InProgress",
+        "state": IN_PROGRESS,
         "phase": phase,
         "handler": _handler(handler, extension) | ({"status": "Installing"} if phase == "Installing" else {}),
         "substatuses": [],

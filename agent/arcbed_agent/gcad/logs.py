@@ -23,7 +23,6 @@ PULL: Final = "Pull Client"
 METADATA: Final = "METADATA_INFO"
 DISPATCHER: Final = "DISPATCHER"
 VALIDATOR: Final = "PACKAGE_VALIDATOR"
-ENGINE: Final = "DSCEngine"
 
 
 def local(moment: datetime) -> str:

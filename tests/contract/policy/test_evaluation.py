@@ -9,7 +9,6 @@ import pytest
 from arcbed_cloud.providers.policy.functions import unique_string
 
 AUDITED = "AzureLinuxBaseline"
-DEPLOYED = "SetLinuxSshServerSecurityBaseline"
 FIVE, QUARTER = timedelta(minutes=5), timedelta(minutes=15)
 SECOND = timedelta(seconds=1)
 

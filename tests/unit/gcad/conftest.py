@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 VM_ID = "99999999-9999-4999-8999-999999999999"
 GAS = "https://weu-gas.test"
 BLOBS = "https://packages.test"
-DAY = timedelta(days=1)
 
 
 def mof(path: Path, contents: str = "wanted\n", name: str = "FilePolicy") -> str:

@@ -39,11 +39,6 @@ def read_public_key(text: str) -> rsa.RSAPublicKey:
     return key
 
 
-def write_public_key(key: rsa.RSAPublicKey) -> str:
-    """The text form of a key."""
-    return base64.b64encode(pkcs1(key)).decode()
-
-
 def pkcs1(key: rsa.RSAPublicKey) -> bytes:
     """The DER form of a PKCS#1 ``RSAPublicKey``."""
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from arcbed_agent.gcad.dsc.accounts import Account, Shadow
 from arcbed_agent.gcad.dsc.host import DscHost
 
-_DAY = 86_400
 _FIRST_UID = 1000
 _LAST_UID = 60_000
 
