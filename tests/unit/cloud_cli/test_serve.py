@@ -139,7 +139,7 @@ def test_damaged_secrets_are_told_and_not_overwritten(run, tmp_path):
     (state / "secrets.json").write_text("{torn")
     refused = run("serve", "--state", str(state), "--port", "0")
     assert refused.returncode == 1
-    assert "secrets.json cannot be read" in refused.stderr
+    assert "secrets.json is damaged" in refused.stderr
     assert (state / "secrets.json").read_text() == "{torn"
 
 
