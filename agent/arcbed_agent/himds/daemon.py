@@ -6,6 +6,7 @@ Everything that differs between a machine, a bed and a test is a constructor arg
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -196,15 +197,16 @@ class Himds:
                 107, what is on disk cannot be used.
         """
         self._take()
+        port = self.uplink.config.number("himds.port")
         try:
             self.challenges.open()
-            await self.server.start(self.uplink.config.number("himds.port"))
+            await self.server.start(port)
             self.control.port = self.server.port
             self.control.recover()
             await self.ipc.start()
         except OSError as error:
             await self.stop()
-            raise AgentError(6, f"himds cannot start: {error}") from error
+            raise AgentError(6, _unstartable(error, port)) from error
         except BaseException:
             await self.stop()
             raise
@@ -262,6 +264,16 @@ class Himds:
             endpoints=endpoints,
             status=status,
         )
+
+
+def _unstartable(error: OSError, port: int) -> str:
+    """Why himds cannot start; of a taken port which one, and the way out."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} is in use. Stop what listens there, or choose another port: "
+            "azcmagent config set himds.port 0 takes a free one"
+        )
+    return f"himds cannot start: {error}"
 
 
 def _camel(name: str) -> str:

@@ -156,8 +156,9 @@ async def test_a_second_himds_for_the_same_machine_does_not_start(bed, himds):
 
 async def test_a_taken_port_ends_the_start_with_6(bed):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        bed.configure(**{"himds.port": taken.getsockname()[1]})
-        with pytest.raises(AgentError) as caught:
+        port = taken.getsockname()[1]
+        bed.configure(**{"himds.port": port})
+        with pytest.raises(AgentError, match=f"port {port} is in use.*himds.port") as caught:
             await bed.make().start()
     assert caught.value.number == 6
 
