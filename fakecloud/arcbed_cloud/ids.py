@@ -47,7 +47,3 @@ class Ids:
     def integer(self, low: int, high: int) -> int:
         """A whole number from `low` to `high`, both included."""
         return self._random.randint(low, high)
-
-    def fraction(self) -> float:
-        """A number in [0, 1)."""
-        return self._random.random()

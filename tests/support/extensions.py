@@ -22,7 +22,7 @@ from arcbed_agent.archives import ArchiveLimits
 from arcbed_agent.cloud.transport import UnreachableError
 from arcbed_agent.config import AgentConfig, LocalConfig
 from arcbed_agent.extd.daemon import Extd
-from arcbed_agent.gcad.logs import PolicyFormatter
+from arcbed_agent.gc_logs import PolicyFormatter
 from arcbed_agent.host.layout import Layout
 from arcbed_agent.logging import Redactor, open_log
 from arcbed_cloud.clock import Keeper

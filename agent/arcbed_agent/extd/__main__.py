@@ -14,7 +14,7 @@ from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
 from arcbed_agent.extd.daemon import Extd
 from arcbed_agent.extd.operation import MANAGER
-from arcbed_agent.gcad.logs import ARCHIVES, PolicyFormatter, by
+from arcbed_agent.gc_logs import ARCHIVES, PolicyFormatter, by
 from arcbed_agent.host.layout import Layout
 from arcbed_agent.logging import Redactor, open_log
 

@@ -14,7 +14,7 @@ from arcbed_agent.detected import DetectedFile
 from arcbed_agent.extd.operation import MANAGER
 from arcbed_agent.extd.records import Extension
 from arcbed_agent.extd.store import Store
-from arcbed_agent.gcad.logs import by
+from arcbed_agent.gc_logs import by
 from arcbed_agent.governor import Governor, GovernorError, Limit, Limits, in_words
 from arcbed_agent.host.layout import Layout
 

@@ -30,7 +30,7 @@ from arcbed_agent.extd.secrets import Secrets
 from arcbed_agent.extd.service import ExtensionService
 from arcbed_agent.extd.store import Store
 from arcbed_agent.extd.vault import Vault
-from arcbed_agent.gcad.logs import by
+from arcbed_agent.gc_logs import by
 from arcbed_agent.governor import Governor, Limits, announce, choose, retract, wishes
 from arcbed_agent.himds.client import HimdsClient
 from arcbed_agent.himds.ipc import IpcServer, Method, Report

@@ -23,7 +23,7 @@ from arcbed_agent.extd.operation import MANAGER, Operation
 from arcbed_agent.extd.outcome import Outcome
 from arcbed_agent.extd.records import ENABLED, INSTALLED, NOT_INSTALLED, SUCCEEDED
 from arcbed_agent.extd.status import Status
-from arcbed_agent.gcad.logs import by
+from arcbed_agent.gc_logs import by
 
 #: Of the machine's time: how long a handler may say that it is transitioning.
 SETTLING: Final = timedelta(minutes=90)

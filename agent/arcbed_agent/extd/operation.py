@@ -27,7 +27,7 @@ from arcbed_agent.extd.records import NOT_READY, READY, Extension, Handler, Work
 from arcbed_agent.extd.rooms import RoomError, Rooms
 from arcbed_agent.extd.store import Store
 from arcbed_agent.extd.vault import Vault
-from arcbed_agent.gcad.logs import by
+from arcbed_agent.gc_logs import by
 from arcbed_agent.governor import GovernorError, Limits, together
 from arcbed_agent.host.layout import Layout
 from arcbed_agent.logging import Redactor

@@ -20,7 +20,7 @@ from arcbed_agent.extd.outcome import Outcome
 from arcbed_agent.extd.records import Extension, Work
 from arcbed_agent.extd.service import ExtensionService
 from arcbed_agent.extd.watch import Watch
-from arcbed_agent.gcad.logs import by
+from arcbed_agent.gc_logs import by
 
 
 class Operator:

@@ -19,7 +19,7 @@ from arcbed_agent.extd import outcome
 from arcbed_agent.extd.records import Extension
 from arcbed_agent.extd.service import ExtensionService
 from arcbed_agent.extd.store import Store
-from arcbed_agent.gcad.logs import by
+from arcbed_agent.gc_logs import by
 
 REPORTER: Final = "STATUS_REPORTER"
 #: Seconds between two reports of progress of one operation.

@@ -35,7 +35,7 @@ from arcbed_agent.extd.goal import Goal, Package
 from arcbed_agent.extd.manifest import ManifestError
 from arcbed_agent.extd.service import ExtensionService
 from arcbed_agent.files import make_folder, write_durably
-from arcbed_agent.gcad.logs import by
+from arcbed_agent.gc_logs import by
 from arcbed_agent.himds.backoff import BackOff, asked_wait
 
 LIMITS: Final = ArchiveLimits(2 * 1024**3, 2 * 1024**3, 100_000)

@@ -16,7 +16,7 @@ from arcbed_agent.extd.secrets import Secrets
 from arcbed_agent.extd.service import ExtensionService
 from arcbed_agent.extd.store import Store
 from arcbed_agent.extd.vault import Vault
-from arcbed_agent.gcad.logs import PULL, by
+from arcbed_agent.gc_logs import PULL, by
 from arcbed_agent.himds.state import rfc3339
 
 PERIOD: Final = 300.0

@@ -14,7 +14,7 @@ from arcbed_agent.extd.failure import OperationError
 from arcbed_agent.extd.folder import Folder
 from arcbed_agent.extd.operation import MANAGER, Operation
 from arcbed_agent.extd.records import ENABLED, Extension
-from arcbed_agent.gcad.logs import by
+from arcbed_agent.gc_logs import by
 
 
 def check_multi(operation: Operation, folder: Folder) -> None:

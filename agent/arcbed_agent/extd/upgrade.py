@@ -15,7 +15,7 @@ from arcbed_agent.extd.manifest import Manifest
 from arcbed_agent.extd.operation import MANAGER, Operation
 from arcbed_agent.extd.outcome import Outcome
 from arcbed_agent.extd.records import FAILED, FAILED_UPGRADE, INSTALLED
-from arcbed_agent.gcad.logs import by
+from arcbed_agent.gc_logs import by
 
 _AGAIN: Final = "again"
 

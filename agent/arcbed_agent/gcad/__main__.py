@@ -12,9 +12,9 @@ from setproctitle import setproctitle
 from arcbed_agent.clock import BedClock, SystemClock, open_clock
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
+from arcbed_agent.gc_logs import DISPATCHER, by, open_policy_log
 from arcbed_agent.gcad.daemon import Gcad
 from arcbed_agent.gcad.governed import GovernedProcesses
-from arcbed_agent.gcad.logs import DISPATCHER, by, open_policy_log
 from arcbed_agent.host.layout import Layout
 
 USAGE = """Usage: gc_linux_service

@@ -12,9 +12,9 @@ from typing import Any, Unpack
 from arcbed_agent import exchange
 from arcbed_agent.cloud.gas import GasDirectory
 from arcbed_agent.cloud.transport import new_guid
+from arcbed_agent.gc_logs import DISPATCHER, by
 from arcbed_agent.gcad import reports
 from arcbed_agent.gcad.compliance import ComplianceFile
-from arcbed_agent.gcad.logs import DISPATCHER, by
 from arcbed_agent.gcad.outbox import Outbox
 from arcbed_agent.gcad.package import Limits
 from arcbed_agent.gcad.publisher import Publisher

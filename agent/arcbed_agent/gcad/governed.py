@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from arcbed_agent.clock import Clock
 from arcbed_agent.config import LocalConfig
-from arcbed_agent.gcad.logs import DISPATCHER, by
+from arcbed_agent.gc_logs import DISPATCHER, by
 from arcbed_agent.gcad.workers import Running
 from arcbed_agent.governor import (
     Choice,

@@ -10,8 +10,8 @@ from typing import Any
 
 from arcbed_agent import exchange
 from arcbed_agent.cloud.transport import CloudError
+from arcbed_agent.gc_logs import DISPATCHER, by
 from arcbed_agent.gcad import reports
-from arcbed_agent.gcad.logs import DISPATCHER, by
 from arcbed_agent.gcad.records import Assignment
 from arcbed_agent.gcad.service import PolicyService
 from arcbed_agent.gcad.store import Store

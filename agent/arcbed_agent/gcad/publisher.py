@@ -20,9 +20,9 @@ from arcbed_agent.cloud.transport import CloudError, UnreachableError
 from arcbed_agent.errors import AgentError
 from arcbed_agent.exchange.local import LocalIdentity
 from arcbed_agent.files import write_durably
+from arcbed_agent.gc_logs import VALIDATOR, by
 from arcbed_agent.gcad.dsc.parameters import write_into
 from arcbed_agent.gcad.dsc.results import Parameter
-from arcbed_agent.gcad.logs import VALIDATOR, by
 from arcbed_agent.gcad.package import Limits, Package, PackageError, open_package
 from arcbed_agent.gcad.records import (
     INTERVAL_MINUTES,

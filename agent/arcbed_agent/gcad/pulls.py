@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from arcbed_agent import exchange
 from arcbed_agent.cloud.gas import Pull
 from arcbed_agent.cloud.transport import CloudError
+from arcbed_agent.gc_logs import DISPATCHER, PULL, by
 from arcbed_agent.gcad import desired
-from arcbed_agent.gcad.logs import DISPATCHER, PULL, by
 from arcbed_agent.gcad.records import PERIOD, Changes, Sync, written
 from arcbed_agent.gcad.service import PolicyService
 from arcbed_agent.gcad.store import Store

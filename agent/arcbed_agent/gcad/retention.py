@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from arcbed_agent.clock import Clock
-from arcbed_agent.gcad.logs import DISPATCHER, by
+from arcbed_agent.gc_logs import DISPATCHER, by
 from arcbed_agent.gcad.records import written
 from arcbed_agent.gcad.store import Store
 

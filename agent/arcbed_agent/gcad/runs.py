@@ -15,8 +15,8 @@ from arcbed_agent.clock import Clock, ClockTask
 from arcbed_agent.cloud.transport import new_guid
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.exchange.local import LocalIdentity
+from arcbed_agent.gc_logs import DISPATCHER, by, telemetry
 from arcbed_agent.gcad import reports
-from arcbed_agent.gcad.logs import DISPATCHER, by, telemetry
 from arcbed_agent.gcad.records import Assignment, assignment_type
 from arcbed_agent.gcad.worker import APPLY, AUDIT, JOB, NOW, RUN
 from arcbed_agent.gcad.workers import Outcome, WorkerGoneError, Workers

@@ -11,7 +11,7 @@ from typing import Final
 
 from arcbed_agent.clock import Clock, ClockTask
 from arcbed_agent.config import LocalConfig
-from arcbed_agent.gcad.logs import DISPATCHER, by
+from arcbed_agent.gc_logs import DISPATCHER, by
 from arcbed_agent.gcad.records import Assignment, assignment_type, moment_of, written
 from arcbed_agent.gcad.runs import Run
 from arcbed_agent.gcad.store import Store

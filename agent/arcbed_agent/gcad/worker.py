@@ -25,10 +25,10 @@ from arcbed_agent.clock import SystemClock
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
 from arcbed_agent.files import make_folder, write_durably
+from arcbed_agent.gc_logs import DISPATCHER, by, open_policy_log, telemetry
 from arcbed_agent.gcad.dsc.engine import Step, evaluate
 from arcbed_agent.gcad.dsc.host import LinuxHost
 from arcbed_agent.gcad.dsc.results import Evaluation, Parameter, Reason
-from arcbed_agent.gcad.logs import DISPATCHER, by, open_policy_log, telemetry
 from arcbed_agent.gcad.records import Assignment, assignment_type, parameters_of
 from arcbed_agent.host.layout import Layout
 

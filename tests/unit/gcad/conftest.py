@@ -20,9 +20,9 @@ import pytest
 
 from arcbed_agent.cloud.transport import UnreachableError
 from arcbed_agent.config import AgentConfig, LocalConfig
+from arcbed_agent.gc_logs import open_policy_log
 from arcbed_agent.gcad.daemon import Gcad
 from arcbed_agent.gcad.governed import GovernedProcesses
-from arcbed_agent.gcad.logs import open_policy_log
 from arcbed_agent.gcad.package import Limits
 from arcbed_agent.host.layout import Layout
 from arcbed_cloud.clock import Keeper

@@ -21,7 +21,7 @@ def run(session: Session, arguments: Arguments) -> dict[str, Any] | None:
             runs, or an extension is not gone.
     """
     from arcbed_agent.extd.local import installed, remove
-    from arcbed_agent.gcad.logs import open_policy_log
+    from arcbed_agent.gc_logs import open_policy_log
 
     name, everything = arguments.text("name"), arguments.on("all")
     if bool(name) == everything:

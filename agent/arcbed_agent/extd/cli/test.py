@@ -33,7 +33,7 @@ from arcbed_agent.extd.cli.verdicts import BROKEN, Ran, Verdict
 from arcbed_agent.extd.daemon import Extd
 from arcbed_agent.extd.folder import Folder
 from arcbed_agent.extd.manifest import Manifest, ManifestError
-from arcbed_agent.gcad.logs import PolicyFormatter
+from arcbed_agent.gc_logs import PolicyFormatter
 from arcbed_agent.host.layout import Layout
 from arcbed_agent.logging import open_log
 

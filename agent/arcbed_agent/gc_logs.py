@@ -1,4 +1,4 @@
-"""gc_agent.log and gc_worker.log in the form that field scripts match on.
+"""gc_agent.log, gc_worker.log and gc_ext.log in the form that field scripts match on.
 
 ``[2026-01-31 12:00:00.000] [PID 1] [TID 1] [Pull Client] [INFO] [<activity>] text``, in local time. Form and
 texts: as seen in published logs of the product.
