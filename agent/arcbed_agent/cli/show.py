@@ -57,7 +57,7 @@ def _ask_himds(session: Session) -> Known:
 
 def _from_files(session: Session) -> Status:
     """What the agent's files say; without himds nothing is connected, whatever they say."""
-    from arcbed_agent.cloud.routes import proxy_in_effect
+    from arcbed_agent.cloud.proxies import proxy_in_effect
     from arcbed_agent.config import AgentConfig
     from arcbed_agent.himds.client import Status
 

@@ -21,7 +21,8 @@ import httpx
 
 from arcbed_agent.clock import Clock
 from arcbed_agent.cloud.endpoints import CLOUDS, Endpoints, Region
-from arcbed_agent.cloud.routes import Routes, proxy_in_effect, trust
+from arcbed_agent.cloud.proxies import proxy_in_effect
+from arcbed_agent.cloud.routes import Routes, trust
 from arcbed_agent.config import LocalConfig
 
 #: A clock further off than this is told, and is not fatal (agent 1.29). Seconds.

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Final
-from urllib.request import getproxies_environment
 
 import httpcore
 import httpx
 
+from arcbed_agent.cloud.proxies import bypassed, matches, proxy_in_effect
 from arcbed_agent.cloud.streams import Connections
 from arcbed_agent.config import LocalConfig
 from arcbed_agent.errors import AgentError
 
-#: Hosts behind the keywords of `proxy.bypass`. Source: Microsoft's article "Managing the Azure Connected
-#: Machine agent".
-BYPASS_HOSTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "aad": (
-        "login.windows.net",
-        "login.microsoftonline.com",
-        "login.microsoftonline.us",
-        "login.chinacloudapi.cn",
-        "pas.windows.net",
-    ),
-    "arm": ("management.azure.com", "management.usgovcloudapi.net", "management.chinacloudapi.cn"),
-    "arc": (
-        "*his.arc.azure.com",
-        "*his.arc.azure.us",
-        "*his.arc.azure.cn",
-        "*guestconfiguration.azure.com",
-        "*guestconfiguration.azure.us",
-        "*guestconfiguration.azure.cn",
-    ),
-}
 _FAILURES: Final = (
     httpcore.TimeoutException,
     httpcore.NetworkError,
@@ -104,7 +83,7 @@ class Routes(httpx.AsyncBaseTransport):
         proxy = proxy_in_effect(config)
         self._direct = Way(context)
         self._through = Way(context, proxy) if proxy else None
-        self._bypassed = tuple(_bypassed(config)) if proxy else ()
+        self._bypassed = tuple(bypassed(config)) if proxy else ()
 
     def proxied(self, url: httpx.URL) -> bool:
         """Whether the way to `url` is through the proxy."""
@@ -114,7 +93,7 @@ class Routes(httpx.AsyncBaseTransport):
         if self._through is None or url.scheme != "https":
             return self._direct
         names = (url.host, f"{url.host}:{url.port or 443}")
-        past = any(_matches(name, pattern) for name in names for pattern in self._bypassed)
+        past = any(matches(name, pattern) for name in names for pattern in self._bypassed)
         return self._direct if past else self._through
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -174,30 +153,3 @@ def trust(config: LocalConfig) -> ssl.SSLContext:
         raise AgentError(23, f"config property tls.caBundle: cannot use {bundle}: {error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
-
-
-def proxy_in_effect(config: LocalConfig, environ: Mapping[str, str] | None = None) -> str:
-    """The proxy for https: `proxy.url`, else ``HTTPS_PROXY`` of the service's environment, else empty."""
-    configured = config.text("proxy.url")
-    if not configured:
-        found = os.environ if environ is None else environ
-        configured = found.get("https_proxy") or found.get("HTTPS_PROXY") or ""
-    return configured if not configured or "://" in configured else f"http://{configured}"
-
-
-def _bypassed(config: LocalConfig) -> Iterator[str]:
-    """What goes past the proxy: ``name``, ``*.name`` for all below it, ``*name`` for both."""
-    for word in config.items("proxy.bypass"):
-        yield from BYPASS_HOSTS.get(word.lower(), ())
-    if not config.text("proxy.url"):
-        listed = getproxies_environment().get("no", "")
-        yield from (f"*{host.strip().lstrip('*')}" for host in listed.split(",") if host.strip())
-
-
-def _matches(host: str, pattern: str) -> bool:
-    name = pattern.lstrip("*").lower()
-    if not name:
-        return True
-    if pattern.startswith("*."):
-        return host.endswith(name)
-    return host == name or (pattern.startswith("*") and host.endswith(f".{name}"))

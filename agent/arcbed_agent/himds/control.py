@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from arcbed_agent import AGENT_VERSION
 from arcbed_agent.clock import Clock
-from arcbed_agent.cloud.routes import proxy_in_effect
+from arcbed_agent.cloud.proxies import proxy_in_effect
 from arcbed_agent.cloud.transport import CloudError, UnreachableError
 from arcbed_agent.config import AgentConfig, LocalConfig
 from arcbed_agent.errors import AgentError

@@ -17,8 +17,9 @@ from typing import Any, Final, Literal, Protocol
 from arcbed_agent.clock import Clock, ClockTask
 from arcbed_agent.cloud import notifications
 from arcbed_agent.cloud.notifications import Channel, Notification
+from arcbed_agent.cloud.proxies import proxy_in_effect
 from arcbed_agent.cloud.relay import Handler, Listener, Request
-from arcbed_agent.cloud.routes import proxy_in_effect, trust
+from arcbed_agent.cloud.routes import trust
 from arcbed_agent.cloud.transport import CloudError, UnreachableError
 from arcbed_agent.config import AgentConfig, LocalConfig
 from arcbed_agent.errors import AgentError

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from arcbed_agent.cloud.endpoints import CLOUDS, Directory, resolve
-from arcbed_agent.cloud.routes import Routes, proxy_in_effect, trust
+from arcbed_agent.cloud.proxies import proxy_in_effect
+from arcbed_agent.cloud.routes import Routes, trust
 from arcbed_agent.cloud.streams import Connections
 from arcbed_agent.cloud.transport import CloudError, Transport, UnreachableError, retry_after
 from arcbed_agent.config import LocalConfig
