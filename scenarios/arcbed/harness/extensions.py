@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
 from arcbed import handlers
 from arcbed.harness.arm import ENDED, Answer
 from arcbed.harness.bed import Bed
-from arcbed.harness.checks import eventually
+from arcbed.harness.checks import equal, eventually
 from arcbed.harness.contract import MachinePath
 from arcbed.harness.errors import BedError
 from arcbed.harness.machine import Machine
@@ -161,6 +161,48 @@ def commands(machine: Machine, kind: str, skip: int = 0) -> list[str]:
 def verbs(machine: Machine, kind: str) -> list[str]:
     """The commands of those runs, without versions and numbers."""
     return [one.command for one in runs(machine, kind)]
+
+
+@dataclass
+class Stage:
+    """One machine of a bed and its extensions, as the acts of a story look at them."""
+
+    bed: Bed
+    web: Machine
+    seen: dict[str, int] = field(default_factory=dict)
+
+    async def put(self, name: str, kind: str, **properties: object) -> Answer:
+        """PUT, accepted as a long-running operation."""
+        answer = (await put(self.bed, self.web, name, kind, **properties)).expect_ok()
+        equal(f"PUT {name}", answer.status, 202)
+        return answer
+
+    async def settled(self, name: str) -> str:
+        """`provisioningState` at the end of the operation."""
+        return await settled(self.bed, self.web, name)
+
+    async def view(self, name: str) -> dict[str, object]:
+        """What ARM shows of it."""
+        return dict(await view(self.bed, self.web, name))
+
+    async def message(self, name: str) -> str:
+        """The message of its status in ARM."""
+        return await message(self.bed, self.web, name)
+
+    def ran(self, kind: str) -> list[str]:
+        """What the handler did since this was asked last, as it says itself."""
+        found = commands(self.web, kind, self.seen.get(kind, 0))
+        self.seen[kind] = self.seen.get(kind, 0) + len(found)
+        return found
+
+    def installed(self, kind: str) -> list[str]:
+        """The versions whose folder with its manifest is on the machine."""
+        versions = ("1.0.0", "1.1.0", "1.2.0")
+        return [one for one in versions if (folder(self.web, kind, one) / "HandlerManifest.json").is_file()]
+
+    def log(self) -> str:
+        """gc_ext.log."""
+        return self.web.path("gc_ext_log").read_text()
 
 
 class Gate:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from arcbed import handlers
-from arcbed.harness import Bed, Machine, NotCoveredError, arc, extensions
+from arcbed.harness import Bed, NotCoveredError, arc, extensions
 from arcbed.harness.arm import Answer
 from arcbed.harness.checks import contains, equal, exited, true
-from arcbed.harness.extensions import Gate
+from arcbed.harness.extensions import Gate, Stage
 from arcbed.harness.scenario import scenario
 
 GROUP = "rg-extensions"
@@ -19,52 +19,6 @@ SECRET = "correct-horse-battery-staple"
 PROBE = "probe"
 #: The account of the bed's own storage that packages are kept in.
 STORAGE = "arcbedextensions"
-
-
-@dataclass
-class Stage:
-    """What the acts of the story share."""
-
-    bed: Bed
-    web: Machine
-    seen: dict[str, int] = field(default_factory=dict)
-
-    async def put(self, name: str, kind: str, **properties: object) -> Answer:
-        """PUT, accepted as a long-running operation."""
-        answer = (await extensions.put(self.bed, self.web, name, kind, **properties)).expect_ok()
-        equal(f"PUT {name}", answer.status, 202)
-        return answer
-
-    async def settled(self, name: str) -> str:
-        """`provisioningState` at the end of the operation."""
-        return await extensions.settled(self.bed, self.web, name)
-
-    async def view(self, name: str) -> dict[str, object]:
-        """What ARM shows of it."""
-        return dict(await extensions.view(self.bed, self.web, name))
-
-    async def message(self, name: str) -> str:
-        """The message of its status in ARM."""
-        return await extensions.message(self.bed, self.web, name)
-
-    def ran(self, kind: str) -> list[str]:
-        """What the handler did since this was asked last, as it says itself."""
-        found = extensions.commands(self.web, kind, self.seen.get(kind, 0))
-        self.seen[kind] = self.seen.get(kind, 0) + len(found)
-        return found
-
-    def installed(self, kind: str) -> list[str]:
-        """The versions whose folder with its manifest is on the machine."""
-        versions = ("1.0.0", "1.1.0", "1.2.0")
-        return [
-            one
-            for one in versions
-            if (extensions.folder(self.web, kind, one) / "HandlerManifest.json").is_file()
-        ]
-
-    def log(self) -> str:
-        """gc_ext.log."""
-        return self.web.path("gc_ext_log").read_text()
 
 
 @scenario("An extension from its PUT to a running handler and back", options=arc.STEPPED)
