@@ -252,3 +252,17 @@ async def test_changed_definition_is_evaluated_again(bed):
     assert (await define(bed, {"policyRule": rule(both)})).is_success
     await bed.clock.advance(minutes=5)
     assert await bed.state() is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "version"),
+    [
+        ("policyDefinitions", "2025-11-01"),
+        ("policySetDefinitions", "2025-11-01"),
+        ("policyAssignments", "2025-11-01"),
+        ("policyExemptions", "2026-01-01-preview"),
+    ],
+)
+async def test_versions_that_the_azure_cli_asks_for_are_served(bed, kind, version):
+    listed = await bed.ok("GET", f"{bed.subscription}/{POLICY}/{kind}", **{"api-version": version})
+    assert isinstance(listed["value"], list)

@@ -13,8 +13,12 @@ from arcbed_cloud.providers.policy.insights import NAMESPACE, PolicyStates
 from arcbed_cloud.providers.policy.remediations import Remediations
 
 AUTHORIZATION = "Microsoft.Authorization"
+# 2025-11-01 and 2026-01-01-preview are what version 2.91 of the Azure CLI asks for.
 DEFINITION_VERSIONS = [
     "2026-06-01",
+    "2025-11-01",
+    "2025-03-01",
+    "2025-01-01",
     "2024-05-01",
     "2023-04-01",
     "2021-06-01",
@@ -27,6 +31,9 @@ DEFINITION_VERSIONS = [
 ]
 ASSIGNMENT_VERSIONS = [
     "2026-06-01",
+    "2025-11-01",
+    "2025-03-01",
+    "2025-01-01",
     "2024-05-01",
     "2024-04-01",
     "2023-04-01",
@@ -37,7 +44,12 @@ ASSIGNMENT_VERSIONS = [
     "2019-09-01",
     "2019-06-01",
 ]
-EXEMPTION_VERSIONS = ["2022-07-01-preview", "2020-07-01-preview"]
+EXEMPTION_VERSIONS = [
+    "2026-01-01-preview",
+    "2024-12-01-preview",
+    "2022-07-01-preview",
+    "2020-07-01-preview",
+]
 STATE_VERSIONS = ["2024-10-01", "2019-10-01"]
 REMEDIATION_VERSIONS = ["2024-10-01", "2021-10-01", "2019-07-01"]
 
