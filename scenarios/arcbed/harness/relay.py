@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 
 CHUNK = 65_536
@@ -28,6 +28,7 @@ GATEWAY_HOSTS = (
 )
 
 Pass = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[object, object, None]]
 
 
 def said(line: str) -> None:
@@ -75,6 +76,22 @@ async def join(
     finally:
         left[1].close()
         right[1].close()
+
+
+def kept(carry: Serve) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
+    """`carry` as a callback of a server, which holds each connection until it is done.
+
+    The event loop forgets a connection whose client has sent its last byte, and asyncio's streams hold their
+    readers weakly: nobody else would keep what waits for the answer.
+    """
+    carried: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(carry(reader, writer))
+        carried.add(task)
+        task.add_done_callback(carried.discard)
+
+    return accept
 
 
 # -- a proxy -------------------------------------------------------------------------------------------------
@@ -131,7 +148,7 @@ async def proxy(options: argparse.Namespace) -> None:
     """Serve as a proxy for ever."""
     way = later(options.milliseconds / 2_000) if options.milliseconds else copy
     server = await asyncio.start_server(
-        lambda reader, writer: tunnel(options, way, reader, writer),
+        kept(lambda reader, writer: tunnel(options, way, reader, writer)),
         options.address,
         options.port,
         limit=HEAD_LIMIT,
@@ -161,7 +178,7 @@ async def delay(options: argparse.Namespace) -> None:
             return
         await join((reader, writer), upstream, later(seconds))
 
-    server = await asyncio.start_server(carry, options.address, options.port)
+    server = await asyncio.start_server(kept(carry), options.address, options.port)
     said(f"listening on {server.sockets[0].getsockname()[1]}")
     await server.serve_forever()
 
