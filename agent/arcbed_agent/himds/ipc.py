@@ -97,6 +97,8 @@ class IpcServer:
         self._connections.add(task)
         try:
             await self._serve(reader, writer)
+        except asyncio.CancelledError:
+            pass  # `stop` cancels; Python 3.11 prints a traceback for a connection that ends cancelled
         except (OSError, TimeoutError, ValueError) as error:
             self._log.debug("IPC connection failed: %s", error)
         finally:

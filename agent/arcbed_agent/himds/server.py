@@ -115,8 +115,8 @@ class LocalServer:
         self._connections.add(task)
         try:
             await self._serve(reader, writer)
-        except (TimeoutError, ConnectionError):
-            pass
+        except (TimeoutError, ConnectionError, asyncio.CancelledError):
+            pass  # `stop` cancels; Python 3.11 prints a traceback for a connection that ends cancelled
         except OSError as error:
             if error.errno not in {errno.EPIPE, errno.ETIMEDOUT}:
                 self._log.debug("Local connection failed: %s", error)

@@ -163,6 +163,20 @@ async def test_a_taken_port_ends_the_start_with_6(bed):
     assert caught.value.number == 6
 
 
+async def test_stopping_with_connections_open_is_quiet(bed):
+    """Programs keep their connections, and on Python 3.11 a cancelled one prints a traceback."""
+    said = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: said.append(context))
+    async with bed.running() as himds:
+        _, ipc = await asyncio.open_unix_connection(str(bed.layout["himds_socket"]))
+        answer, local = await asyncio.open_connection("127.0.0.1", himds.server.port)
+        local.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await answer.readline()).startswith(b"HTTP/1.1 404")
+    local.close()
+    ipc.close()
+    assert said == []
+
+
 async def test_a_folder_deeper_than_socket_addresses_may_be_works(bed, tmp_path):
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     bed.root = deep
