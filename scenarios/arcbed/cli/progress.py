@@ -44,7 +44,7 @@ class Progress:
         self._console.print(word + Text(step.title) + Text(f"  {step.seconds:.1f} s", "dim"), soft_wrap=True)
         if step.outcome == "not covered":
             self._console.print(Padding(Text(f"not covered: {step.error}", "yellow"), (0, 0, 0, 10)))
-        elif step.outcome != "passed":
+        elif step.outcome in {"failed", "broken"}:
             self._explain(step)
         self._spin("")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -149,7 +150,8 @@ class Recorder:
         try:
             yield step
         except BaseException as error:
-            step.outcome, step.error = outcome_of(error), str(error) or type(error).__name__
+            step.outcome = outcome_of(error)
+            step.error = "interrupted" if step.outcome == "running" else str(error) or type(error).__name__
             raise
         else:
             step.outcome = "passed"
@@ -189,7 +191,12 @@ class Recorder:
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    """Whether `error` speaks about the product (failed), the bed (broken), or neither (not covered)."""
+    """Whether `error` speaks about the product (failed), the bed (broken), or neither.
+
+    Neither is what the place cannot do (not covered), and a person who has stopped the run (running still).
+    """
     if isinstance(error, NotCoveredError):
         return "not covered"
+    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+        return "running"
     return "failed" if isinstance(error, CheckError | AssertionError) else "broken"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 import pytest
+from rich.console import Console
 
+from arcbed.cli.progress import Progress
 from arcbed.harness import Bed, CheckError, CloudOptions, runner
 from arcbed.harness.checks import equal
 from arcbed.harness.places import Place
@@ -156,6 +159,29 @@ async def test_cancelled_story_is_cleaned_up_and_goes_on_up(on_paper):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert on_paper.notes[-2:] == ["a remove", "cloud stop"]
+
+
+async def test_step_that_a_person_stops_is_not_called_broken(on_paper):
+    reached, seen = asyncio.Event(), []
+
+    async def story(bed):
+        async with bed.step("one", [CLAUSE]):
+            reached.set()
+            await asyncio.Event().wait()
+
+    class Watcher(Progress):
+        def step_ended(self, story, step):
+            super().step_ended(story, step)
+            seen.append((step.outcome, step.error))
+
+    out = Console(file=io.StringIO(), width=100)
+    task = asyncio.create_task(runner.run_one(scenario(story), seed="7", observers=[Watcher(out)]))
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == [("running", "interrupted")]
+    assert out.file.getvalue().splitlines()[-1].startswith("  STOPPED one")
 
 
 @pytest.mark.parametrize(
