@@ -23,6 +23,7 @@ from arcbed_agent.cloud.transport import UnreachableError
 from arcbed_agent.config import AgentConfig, LocalConfig
 from arcbed_agent.extd.daemon import Extd
 from arcbed_agent.gc_logs import PolicyFormatter
+from arcbed_agent.governor import Governor
 from arcbed_agent.host.layout import Layout
 from arcbed_agent.logging import Redactor, open_log
 from arcbed_cloud.clock import Keeper
@@ -215,7 +216,7 @@ class FakeGas:
             self.statuses.append({"name": name, **report})
             return httpx.Response(200, json={"accepted": True})
         self.reports.append({"name": name, "operation": words[6], **report})
-        if words[6] == self.items[name]["operation"]["operationId"]:
+        if words[6] == (self.items[name]["operation"] or {}).get("operationId"):
             self.closed(name, report)
         return httpx.Response(200, json={"accepted": True})
 
@@ -266,6 +267,7 @@ class ExtdBed:
     identity: FakeIdentity = field(default_factory=FakeIdentity)
     chance: random.Random = field(default_factory=lambda: random.Random("extd"))
     limits: ArchiveLimits | None = None
+    governor: Governor | None = None
 
     @classmethod
     def make(cls, root: Path, **values: Any) -> ExtdBed:
@@ -314,6 +316,7 @@ class ExtdBed:
             chance=self.chance,
             network=lambda: httpx.MockTransport(self.service),
             limits=self.limits,
+            governor=self.governor,
             name="web-01",
             redactor=redactor,
             log=log,

@@ -3,7 +3,7 @@
 A small shell claims the run by making a file, runs the command and leaves its exit code in another. A daemon
 that was killed finds both at its next start: it waits for a command that still runs, takes the code of one
 that has ended, and can start one that was never claimed. A second shell for the same run finds the claim and
-does nothing.
+does nothing, and so does one that comes when the run is over: a run is open while a third file is there.
 
 Call, session, time-outs and texts: Azure/WALinuxAgent, `exthandlers.py` and `extensionprocessutil.py`.
 """
@@ -32,9 +32,11 @@ TIMEOUTS: Final[Mapping[str, int]] = {
 }  # fmt: skip
 #: Real seconds that a command which has failed is given to finish its output: shims print through `tee`.
 LINGER: float = 1.0
-_WRAPPER: Final = """
+#: What carries a run: its path without ending, then the command.
+CARRIER: Final = """
 run=$1; shift
 (set -C; echo $$ > "$run.claim") 2>/dev/null || exit 125
+[ -e "$run.open" ] || { rm "$run.claim"; exit 125; }
 "$@"
 code=$?
 echo $code > "$run.exit"
@@ -124,6 +126,7 @@ class Commands:
         deadline = begun + timedelta(seconds=call.seconds)
         if _claim(call.run):
             return await self._adopt(task, call.run, deadline)
+        call.run.with_name(f"{call.run.name}.open").touch()
         with output.captured(call.folder) as files:
             async with self._clock.child(self._name) as variables:
                 governed = await self._launch(call, variables, *files)
@@ -143,7 +146,7 @@ class Commands:
         self, call: Call, variables: Mapping[str, str], stdout: BinaryIO, stderr: BinaryIO
     ) -> Governed:
         return await self._governor.launch(
-            ["/bin/sh", "-c", _WRAPPER, "arc-extension", str(call.run), *call.words],
+            ["/bin/sh", "-c", CARRIER, "arc-extension", str(call.run), *call.words],
             name=call.group,
             limit=call.limit,
             environment={**call.environment, **variables},
@@ -235,7 +238,15 @@ def exit_code(run: Path) -> int | None:
     return None
 
 
+def prevent(run: Path) -> bool:
+    """Claim a run that nothing has claimed, so that it never begins; False: it has begun."""
+    with suppress(FileExistsError):
+        run.with_name(f"{run.name}.claim").open("x").close()
+        return True
+    return False
+
+
 def forget(run: Path) -> None:
     """Remove what a run has left."""
-    for ending in ("claim", "exit"):
+    for ending in ("open", "claim", "exit"):
         run.with_name(f"{run.name}.{ending}").unlink(missing_ok=True)

@@ -67,7 +67,7 @@ def _take(store: Store, item: Item, vault: Vault, secrets: Secrets) -> bool:
         sealed = vault.seal(item.protected) if item.protected else ""
     fresh = replace(known, goal=goal.to_json(), protected=sealed) if known else None
     made = fresh or Extension(goal=goal.to_json(), protected=sealed)
-    store.put(_answered(made, goal), power_loss=True)
+    store.put(_answered(_reached(made, goal), goal), power_loss=True)
     return True
 
 
@@ -83,6 +83,20 @@ def _refresh(store: Store, known: Extension, goal: Goal) -> None:
     if work is not None and work["goal"] == known.goal:
         work = {**work, "goal": goal.to_json()}
     store.put(replace(known, goal=goal.to_json(), work=work))
+
+
+def _reached(extension: Extension, goal: Goal) -> Extension:
+    """What is listed after the end of an operation has the version that was told in the end.
+
+    After an upgrade that failed, that is the one before; there is nothing to do for it.
+    """
+    done, result = extension.done, extension.result
+    if goal.operation_id or extension.work is not None or not done or not result:
+        return extension
+    if done[1] != result["sequenceNumber"]:
+        return extension
+    told = [result["typeHandlerVersion"], *done[1:]]
+    return replace(extension, done=told) if told == list(goal.target) else extension
 
 
 def _answered(extension: Extension, goal: Goal) -> Extension:

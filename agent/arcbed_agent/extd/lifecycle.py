@@ -159,9 +159,9 @@ async def _remove(operation: Operation) -> Outcome:
         await _restore_manifest(operation, folder)
         if name in operation.plan["enabled"]:
             await _attempt(operation, "disable", folder, name)
-        if name:
-            disabled(operation, folder, name)
-    if several.needed_by_others(operation):
+        disabled(operation, folder, name)
+    begun = operation.ran(operation.key("uninstall", folder))
+    if several.needed_by_others(operation) and not begun:
         await _revive(operation, folder)
     else:
         if operation.plan["there"]:
@@ -176,8 +176,19 @@ async def _remove(operation: Operation) -> Outcome:
 
 async def _revive(operation: Operation, folder: Folder) -> None:
     """What the others lost by a change of version that this one has begun and does not end."""
-    if folder.exists():
-        await several.revive(operation, folder, extra=environment.after_uninstall(environment.NOT_RUN))
+    if not folder.exists():
+        return
+    if operation.handler.state == NOT_INSTALLED:
+        begun = operation.ran(operation.key("install", folder))
+        if not begun and not any(one.settled for one in several.lost(operation)):
+            return
+        try:
+            await install(operation, folder)
+        except OperationError as error:
+            text = operation.tools.redactor.clean(error.message)
+            operation.tools.log.warning("install of %s: %s", folder.name, text, extra=by(MANAGER))
+            return
+    await several.revive(operation, folder, extra=environment.after_uninstall(environment.NOT_RUN))
 
 
 async def _attempt(operation: Operation, command: str, folder: Folder, extension: str) -> Ended | None:
@@ -303,21 +314,19 @@ async def enable(
         raise
     once = f"{again}state:{folder.version}:enabled:own"
     operation.state(ENABLED, "Plugin enabled", version=folder.version, ready=True, once=once)
-    several.mark(operation, folder, operation.extension, enabled=True)
+    several.mark(operation, folder, operation.name, enabled=True)
     if not operation.has_settings:
         return outcome.done("Plugin enabled", folder.version, operation.governance)
-    begun = float(operation.work.runs[_enable_key(folder, name, again)]["wall"])
+    begun = float(operation.work.runs[operation.key("enable", folder, name, again)]["wall"])
     found = await settled_status(operation, folder, begun)
     return outcome.of_status(found, folder.version, operation.governance)
-
-
-def _enable_key(folder: Folder, name: str, again: str) -> str:
-    return ":".join(word for word in (again, "enable", folder.version, name) if word)
 
 
 def _enable_failed(operation: Operation, folder: Folder, error: OperationError) -> None:
     """Only this configuration is marked when there are several."""
     name = operation.goal.extension_name
+    if operation.extension.suspended:
+        several.mark(operation, folder, operation.name, enabled=False)
     if not name:
         operation.state(INSTALLED, error.message, version=folder.version, code=failure.COMMANDS["enable"])
         return
@@ -326,7 +335,7 @@ def _enable_failed(operation: Operation, folder: Folder, error: OperationError) 
 
 def disabled(operation: Operation, folder: Folder, name: str) -> None:
     """Disable has run: the handler is enabled only while one of its configurations is."""
-    several.mark(operation, folder, operation.extension, enabled=False)
+    several.mark(operation, folder, operation.name, enabled=False)
     others = operation.tools.store.of_handler(operation.goal.handler)
     if name:
         folder.forget_configuration(name)

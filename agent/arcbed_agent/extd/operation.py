@@ -220,48 +220,49 @@ class Operation:
             OperationError: it cannot be run: no such command, no folder, no place to run it.
             SupersededError: something else is wanted by now.
         """
-        key = ":".join(word for word in (again, command, folder.version, extension) if word)
+        key = self.key(command, folder, extension, again)
         known = self.work.runs.get(key, {})
         if "ended" in known:
             return _remembered(known)
         line = self._line(command, folder)
+        number = self.sequence if sequence is None else sequence
         if not known:
             self.check_wanted()
             self.phase(_PHASES[command])
-            known = self._begin(key)
+            known = self._begin(key, number)
         # A fresh run can still be refused; then it has not begun.
         named = extension or self.goal.extension_name
-        members: dict[str, Any] = {"extension": named, "extra": extra or {}}
-        members["sequence"] = self.sequence if sequence is None else sequence
+        members = {"extension": named, "extra": extra or {}, "sequence": known.get("sequence", number)}
         ended = await self._run(command, folder, line, known, members)
         self._end(key, known, ended)
         self._write_log(folder, named, line, ended)
         return ended
 
     async def settle(self) -> None:
-        """Wait for a command that an earlier start has begun, and keep its result; begins nothing.
-
-        Raises:
-            OperationError: its folder cannot be used any more.
-        """
+        """Wait for a command that an earlier start has begun, and keep its result; begins nothing."""
         for key, known in self.work.runs.items():
             if "file" not in known or "ended" in known:
                 continue
-            ended = await self.tools.commands.adopt(
-                self.task, Path(known["file"]), datetime.fromisoformat(known["begun"])
-            )
+            run = Path(known["file"])
+            if commands.prevent(run):
+                others = {other: what for other, what in self.work.runs.items() if other != key}
+                self.keep(power_loss=True, runs=others)
+                continue
+            ended = await self.tools.commands.adopt(self.task, run, datetime.fromisoformat(known["begun"]))
             self._end(key, known, ended)
 
-    def _begin(self, key: str) -> dict[str, Any]:
-        sequence = self.goal.sequence
-        plain = "".join(char if char.isalnum() or char in "-_." else "_" for char in f"{self.name}.{key}")[
-            :120
-        ]
-        run = self.tools.store.runs / f"{plain}.{sequence}.{self.goal.operation_id[:8] or 'local'}"
+    @staticmethod
+    def key(command: str, folder: Folder, extension: str = "", again: str = "") -> str:
+        """The step that a command is; see `command`."""
+        return ":".join(word for word in (again, command, folder.version, extension) if word)
+
+    def _begin(self, key: str, sequence: int) -> dict[str, Any]:
+        plain = "".join(char if char.isalnum() or char in "-_." else "_" for char in f"{self.name}.{key}")
+        number, operation = self.goal.sequence, self.goal.operation_id[:8] or "local"
+        run = self.tools.store.runs / f"{plain[:120]}.{number}.{operation}"
         commands.forget(run)
-        begun = self.tools.clock.now()
-        wall = self.tools.clock.wall()
-        self.note(key, power_loss=True, file=str(run), begun=begun.isoformat(), wall=wall)
+        begun, wall = self.tools.clock.now().isoformat(), self.tools.clock.wall()
+        self.note(key, power_loss=True, file=str(run), begun=begun, wall=wall, sequence=sequence)
         return self.work.runs[key]
 
     async def _run(

@@ -11,7 +11,7 @@ from arcbed_agent.clock import Clock, ClockTask
 from arcbed_agent.cloud.transport import CloudError, UnreachableError
 from arcbed_agent.errors import AgentError
 from arcbed_agent.extd import outcome, policy
-from arcbed_agent.extd.failure import UNKNOWN, OperationError
+from arcbed_agent.extd.failure import UNKNOWN
 from arcbed_agent.extd.goal import Goal
 from arcbed_agent.extd.lifecycle import Waiting, carry_out
 from arcbed_agent.extd.operation import MANAGER, Operation, SupersededError, Tools
@@ -197,7 +197,8 @@ class Operator:
         except CloudError as error:
             self._log.error("Operation of '%s': %s", goal.name, error, extra=by(MANAGER))
             if error.status in {404, 409, 410}:
-                self._drop(extension, error.message)
+                # It is over for the service, which lists something else by now.
+                self._deferred.add(goal.name)
                 return False
             return self._despite(goal)
         except (UnreachableError, AgentError) as error:
@@ -211,13 +212,6 @@ class Operator:
             self._deferred.add(goal.name)
             return False
         return True
-
-    def _drop(self, extension: Extension, message: str) -> None:
-        """The operation is over for the service: nothing is done and nothing is said."""
-        now = self._store.get(extension.name)
-        if now is not None and now.goal == extension.goal:
-            self._store.put(replace(now, done=list(extension.wanted.target), report=None))
-            self._log.warning("Operation of '%s' is dropped: %s", extension.name, message, extra=by(MANAGER))
 
     def _refuse(self, extension: Extension, message: str) -> None:
         now = self._store.get(extension.name)
@@ -259,13 +253,16 @@ class Operator:
         self._changed(name)
 
     async def _abandon(self, task: ClockTask, extension: Extension) -> None:
-        """Something else is wanted: let a command that still runs end, then forget the operation."""
+        """Something else is wanted: what has begun ends and has its consequences, nothing more begins.
+
+        Raises:
+            SupersededError: there would be more to do.
+        """
         operation = Operation(self._tools, task, extension.name)
-        try:
-            await operation.settle()
-        except OperationError as error:
-            self._log.warning("'%s': %s", extension.name, error.message, extra=by(MANAGER))
-        self._forget(extension.name)
+        await operation.settle()
+        if not operation.plan:
+            raise SupersededError
+        self._finish(extension.name, await carry_out(operation))
 
     def _forget(self, name: str) -> None:
         extension = self._store.get(name)
@@ -274,6 +271,9 @@ class Operator:
             self._log.info("Operation of '%s' is superseded", name, extra=by(MANAGER))
 
 
-def _order(extension: Extension) -> tuple[bool, str, str]:
-    goal = extension.wanted
-    return (not goal.removal, goal.created_at, goal.name)
+def _order(extension: Extension) -> tuple[bool, bool, str, str]:
+    """What an earlier start has begun comes first, since one command runs at a time."""
+    goal, work = extension.wanted, extension.current
+    runs = work.runs.values() if work else ()
+    begun = any("file" in run and "ended" not in run for run in runs)
+    return (not begun, not goal.removal, goal.created_at, goal.name)

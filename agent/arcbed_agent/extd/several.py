@@ -29,9 +29,10 @@ def check_multi(operation: Operation, folder: Folder) -> None:
 
 
 def needed_by_others(operation: Operation) -> bool:
-    """Whether another configuration of the handler is still wanted."""
+    """Whether another configuration of the handler is wanted, or is to be disabled by its own removal."""
     others = operation.tools.store.of_handler(operation.goal.handler)
-    return any(one.name != operation.name and not one.wanted.removal for one in others)
+    others = [one for one in others if one.name != operation.name]
+    return any(not one.wanted.removal or (one.enabled and not one.settled) for one in others)
 
 
 def number(operation: Operation, name: str) -> int:
@@ -49,19 +50,22 @@ def disable_codes(operation: Operation, codes: Mapping[str, str]) -> dict[str, s
     return {name: codes.get(name, environment.NOT_RUN) for name in sorted({*wanted, *codes})}
 
 
-def mark(operation: Operation, folder: Folder, extension: Extension, *, enabled: bool) -> None:
-    """Keep whether a configuration is enabled."""
+def mark(operation: Operation, folder: Folder, name: str, *, enabled: bool) -> None:
+    """Keep whether the extension `name` is enabled, beside whatever is wanted of it by now."""
+    extension = operation.tools.store.get(name)
+    if extension is None:
+        return
     changed = replace(extension, enabled=enabled, suspended=False)
     if changed != extension:
         operation.tools.store.put(changed)
-    if name := extension.wanted.extension_name:
-        folder.write_configuration_state(name, "enabled" if enabled else "disabled")
+    if configuration := extension.wanted.extension_name:
+        folder.write_configuration_state(configuration, "enabled" if enabled else "disabled")
 
 
-def suspend(operation: Operation, names: list[str] | None = None) -> None:
-    """A change of version has disabled configurations: those called `names`, or all that are enabled."""
+def suspend(operation: Operation, names: list[str]) -> None:
+    """A change of version has disabled the configurations called `names`."""
     for one in operation.tools.store.of_handler(operation.goal.handler):
-        if one.enabled and (names is None or one.wanted.extension_name in names):
+        if one.wanted.extension_name in names:
             operation.tools.store.put(replace(one, enabled=False, suspended=True))
 
 
@@ -70,10 +74,19 @@ async def revive(operation: Operation, folder: Folder, *, extra: dict[str, str],
 
     One that fails marks only itself. One that something new is wanted of has an operation of its own.
     """
-    for found in operation.tools.store.of_handler(operation.goal.handler):
-        if found.name == operation.name or not found.suspended or not found.settled:
+    for name in [one.name for one in lost(operation)]:
+        found = operation.tools.store.get(name)
+        if found is None or not found.suspended:
             continue
-        await _revive(operation, folder, found, extra=extra, again=again)
+        configuration = found.wanted.extension_name
+        if found.settled or operation.ran(operation.key("enable", folder, configuration, again)):
+            await _revive(operation, folder, found, extra=extra, again=again)
+
+
+def lost(operation: Operation) -> list[Extension]:
+    """The other configurations that a change of version has disabled."""
+    others = operation.tools.store.of_handler(operation.goal.handler)
+    return [one for one in others if one.name != operation.name and one.suspended]
 
 
 async def _revive(
@@ -96,11 +109,11 @@ async def _revive(
         text = tools.redactor.clean(error.message)
         tools.log.warning("enable of '%s' with %s: %s", found.name, folder.name, text, extra=by(MANAGER))
         failed(operation, folder, name, number, error)
-        mark(operation, folder, found, enabled=False)
+        mark(operation, folder, found.name, enabled=False)
         return
     once = f"{prefix}state:{folder.version}:enabled"
     operation.state(ENABLED, "Plugin enabled", version=folder.version, ready=True, once=once)
-    mark(operation, folder, found, enabled=True)
+    mark(operation, folder, found.name, enabled=True)
 
 
 def failed(operation: Operation, folder: Folder, name: str, number: int, error: OperationError) -> None:

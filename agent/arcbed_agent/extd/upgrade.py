@@ -129,7 +129,8 @@ async def _update(
     extra = environment.of_update(old.version, new.version, newer=newer, codes=codes, multi=manifest.multi)
     try:
         ended = await operation.command("update", folder, extra=extra)
-        outcome.check(ended, "update", folder.manifest.commands["update"])
+        # By name: on the way down the folder is gone when the operation is started again.
+        outcome.check(ended, "update", "update")
     except OperationError as error:
         operation.state(FAILED_UPGRADE, error.message, code=failure.COMMANDS["update"])
         raise
@@ -155,15 +156,16 @@ async def _go_back(operation: Operation, old: Folder, why: str) -> Outcome:
     """
     new = operation.folder()
     gone = operation.ran(f"uninstall:{old.version}")
-    touched = gone or any(run.startswith("disable:") for run in operation.work.runs)
-    if not touched and old.exists():
+    enabled = operation.plan["enabled"]
+    touched = [name for name in enabled if operation.ran(operation.key("disable", old, name))]
+    if not touched and not gone and old.exists():
         new.remove()
         return _kept(operation, old, why)
 
     async def unpacked() -> None:
         if gone:
             await operation.tools.packages.unpack(old)
-        several.suspend(operation)
+        several.suspend(operation, touched)
         make_ready(operation, old)
         new.remove()
 
