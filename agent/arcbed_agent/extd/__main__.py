@@ -31,10 +31,16 @@ Options:
 async def _serve(
     layout: Layout, clock: SystemClock | BedClock, config: LocalConfig, redactor: Redactor
 ) -> None:
-    extd = Extd(
-        layout=layout, clock=clock, config=config, chance=clock.chance, name=clock.machine, redactor=redactor
-    )
-    await extd.serve()
+    async with clock:
+        extd = Extd(
+            layout=layout,
+            clock=clock,
+            config=config,
+            chance=clock.chance,
+            name=clock.machine,
+            redactor=redactor,
+        )
+        await extd.serve()
 
 
 def main() -> None:
@@ -59,7 +65,7 @@ def main() -> None:
         finally:
             formatter = PolicyFormatter(clock, redactor)
             log.addHandler(open_log(layout["gc_ext_log"], clock, formatter=formatter, archives=ARCHIVES))
-        asyncio.run(end_handlers(layout, config) if ending else _run(layout, clock, config, redactor))
+        asyncio.run(end_handlers(layout, config) if ending else _serve(layout, clock, config, redactor))
     except (AgentError, OSError) as error:
         refused = error if isinstance(error, AgentError) else AgentError(5, str(error))
         log.critical("%s", refused, extra=by(MANAGER))
@@ -79,13 +85,6 @@ async def end_handlers(layout: Layout, config: LocalConfig) -> None:
         await extd.end_handlers()
     finally:
         await extd.stop()
-
-
-async def _run(
-    layout: Layout, clock: SystemClock | BedClock, config: LocalConfig, redactor: Redactor
-) -> None:
-    async with clock:
-        await _serve(layout, clock, config, redactor)
 
 
 if __name__ == "__main__":

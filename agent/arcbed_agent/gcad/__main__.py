@@ -25,11 +25,12 @@ It takes no options; settings are those of `azcmagent config`, and all paths are
 
 
 async def _serve(layout: Layout, clock: SystemClock | BedClock, config: LocalConfig) -> None:
-    runner = GovernedProcesses(layout, clock, config, logging.getLogger("gc_agent"))
-    gcad = Gcad(
-        layout=layout, clock=clock, config=config, chance=clock.chance, name=clock.machine, runner=runner
-    )
-    await gcad.serve()
+    async with clock:
+        runner = GovernedProcesses(layout, clock, config, logging.getLogger("gc_agent"))
+        gcad = Gcad(
+            layout=layout, clock=clock, config=config, chance=clock.chance, name=clock.machine, runner=runner
+        )
+        await gcad.serve()
 
 
 def main() -> None:
@@ -51,17 +52,12 @@ def main() -> None:
             clock = open_clock(config.values, "gcad")
         finally:
             log.addHandler(open_policy_log(layout["gc_agent_log"], clock))
-        asyncio.run(_run(layout, clock, config))
+        asyncio.run(_serve(layout, clock, config))
     except (AgentError, OSError) as error:
         refused = error if isinstance(error, AgentError) else AgentError(5, str(error))
         log.critical("%s", refused, extra=by(DISPATCHER))
         print(refused, file=sys.stderr)
         sys.exit(refused.number)
-
-
-async def _run(layout: Layout, clock: SystemClock | BedClock, config: LocalConfig) -> None:
-    async with clock:
-        await _serve(layout, clock, config)
 
 
 if __name__ == "__main__":
