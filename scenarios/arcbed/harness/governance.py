@@ -52,11 +52,18 @@ class Watched:
         return self.lines[-1][1][group]
 
     def chart(self, title: str, names: Mapping[str, str], limit: float | None) -> Chart:
-        """A curve for each group of `names`, with its label, and one of their sum if there are several."""
-        curves = [Curve(label, self._points(group)) for group, label in names.items()]
+        """A curve for each group of `names`, with label and mean, and one of their sum if there are several.
+
+        Raises:
+            BedError: one of them was not there all the time.
+        """
+        curves = [self._curve(label, group) for group, label in names.items()]
         if len(names) > 1:
-            curves.append(Curve("together", self._points(*names)))
+            curves.append(self._curve("together", *names))
         return Chart(title, "%", tuple(curves), ((0.0, limit),))
+
+    def _curve(self, label: str, *groups: str) -> Curve:
+        return Curve(f"{label}; {self.mean(*groups):.2f} % on average", self._points(*groups))
 
     def _points(self, *groups: str) -> tuple[tuple[float, float], ...]:
         return tuple(

@@ -59,7 +59,10 @@ class Trial:
             if not limit or limit[-1][1] != value:
                 limit.append((at if limit else 0.0, value))
         points = tuple((at, percent) for at, percent, _ in self.seconds)
-        return Chart(title, "%", (Curve("CPU, % of one core", points),), tuple(limit))
+        label = "CPU, % of one core"
+        if len(limit) == 1:
+            label += f"; {self.mean():.2f} % on average"
+        return Chart(title, "%", (Curve(label, points),), tuple(limit))
 
 
 @scenario("5 % that is really 5 %", long=True, alone=True)

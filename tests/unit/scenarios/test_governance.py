@@ -30,7 +30,11 @@ def test_a_group_that_was_gone_for_a_while_has_no_mean():
 
 
 def test_a_chart_of_several_groups_has_their_sum():
-    watched = Watched((line(0, a=0.1, b=0.2), line(1, a=0.3, b=0.4)))
+    watched = Watched((line(0, a=0.1, b=0.2), line(1, a=0.3, b=0.4), line(2, a=0.35, b=0.6)))
     chart = watched.chart("both", {"a": "one", "b": "other"}, 5.0)
-    assert [curve.label for curve in chart.curves] == ["one", "other", "together"]
-    assert [value for _, value in chart.curves[2].points] == pytest.approx([30.0, 70.0])
+    assert [curve.label for curve in chart.curves] == [
+        "one; 5.00 % on average",
+        "other; 20.00 % on average",
+        "together; 25.00 % on average",
+    ]
+    assert [value for _, value in chart.curves[2].points] == pytest.approx([30.0, 70.0, 95.0])
