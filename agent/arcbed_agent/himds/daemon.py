@@ -248,7 +248,7 @@ class Himds:
 
     def _machine(self) -> Machine:
         async def metadata() -> Mapping[str, Any]:
-            return self.heartbeat.metadata or await asyncio.to_thread(self.host.metadata)
+            return await asyncio.to_thread(self.host.metadata)
 
         async def endpoints(cloud: str) -> Endpoints:
             return await self.uplink.directory.endpoints(cloud)

@@ -83,7 +83,6 @@ class Heartbeat:
         self._sent_hash = ""
         self._sent_at: datetime | None = None
         self._wanted = True
-        self.metadata: dict[str, Any] = {}
         self.answered: dict[str, Any] = {}
 
     async def send(self, config: AgentConfig) -> dict[str, Any]:
@@ -96,8 +95,7 @@ class Heartbeat:
             AgentError: 107, there is no certificate; 20 or 26, see `Directory.region`.
             UnreachableError, CloudError: it was not accepted.
         """
-        self.metadata = self._whole(await asyncio.to_thread(self._host.metadata))
-        body = self._body(self.metadata)
+        body: dict[str, Any] = {}
         left = {401, 413, 421}
         while True:
             try:
@@ -123,6 +121,9 @@ class Heartbeat:
         directory = self._uplink.directory
         token = await self._tokens.get(SERVICES)
         region = await directory.region(config.cloud, config.location)
+        if not body:
+            # Most of the work, and in vain while nobody is reached.
+            body.update(self._body(self._whole(await asyncio.to_thread(self._host.metadata))))
         self._sequence += 1
         body["seq"] = self._sequence
         client = HisClient(self._uplink.transport, region.his, config.vm_id)

@@ -271,3 +271,23 @@ async def test_a_retry_never_comes_later_than_the_next_beat_would(bed):
         for _ in range(30):
             await beat(bed, himds)
             assert (himds.pulse.next - bed.clock.now()).total_seconds() <= 2.2
+
+
+async def test_a_machine_that_reaches_nobody_is_not_looked_at_in_vain(bed):
+    looks = []
+    facts = bed.host.metadata
+    async with bed.running() as himds:
+        await connected(bed, himds)
+        bed.host.metadata = lambda: looks.append(bed.clock.now()) or facts()
+        for call in (("POST", HEARTBEAT), ("GET", "/discovery")):
+            bed.azure.always[call] = lambda: httpx.ConnectError("no route to host")
+        for _ in range(3):
+            await beat(bed, himds)
+        assert len(looks) == 3, "the regional service is known until it has failed three times"
+        for _ in range(3):
+            await beat(bed, himds)
+        assert len(looks) == 3
+        bed.azure.always.clear()
+        await beat(bed, himds)
+        assert len(looks) == 4
+        assert himds.status().error_code == ""

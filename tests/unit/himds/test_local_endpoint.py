@@ -112,6 +112,12 @@ async def test_selectors_of_user_assigned_identities_are_ignored_and_not_echoed(
     assert "client_id" not in answer.document
 
 
+async def test_instance_metadata_is_that_of_now_not_of_the_last_heartbeat(himds, bed, get):
+    bed.host.facts["osVersion"] = "6.8.0-45-generic"
+    document = (await get(himds.server.port, INSTANCE)).document
+    assert document["compute"]["version"] == "6.8.0-45-generic"
+
+
 @pytest.mark.parametrize("spelling", ["true", "True", "TRUE"])
 async def test_instance_metadata_has_the_published_shape(himds, get, spelling):
     answer = await get(himds.server.port, INSTANCE, Metadata=spelling)
