@@ -88,10 +88,9 @@ class HimdsClient:
                 f"cannot reach himds at {self._path}: {error.strerror or error}",
                 advice="Check that the himds service is running and that you are root.",
             ) from error
-        with line, line.makefile("rwb") as stream:
+        with line, line.makefile("rb") as stream:
             try:
-                stream.write(json.dumps({"method": method, "parameters": parameters}).encode() + b"\n")
-                stream.flush()
+                line.sendall(json.dumps({"method": method, "parameters": parameters}).encode() + b"\n")
                 answer = json.loads(stream.readline(LINE_LIMIT))
                 if "progress" in answer:
                     with self._waiting():

@@ -137,6 +137,15 @@ async def test_other_users_are_refused(bed, himds, monkeypatch, caplog):
     assert "user 1000 was refused" in caplog.text
 
 
+async def test_a_himds_that_has_hung_up_before_it_is_asked_has_not_answered(bed, monkeypatch):
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    monkeypatch.setattr("arcbed_agent.himds.client.dial", lambda _path, _timeout: ours)
+    with pytest.raises(AgentError) as caught:
+        HimdsClient(bed.layout).status()
+    assert caught.value.number == 64
+
+
 class FakeCredentials:
     """The kernel's answer, were somebody else calling."""
 
