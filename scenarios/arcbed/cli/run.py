@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    names: Annotated[list[str] | None, typer.Argument(help="Scenarios; see `arcbed list`.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="SCENARIO", help="See `arcbed list`.")] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Run every scenario, also those that take minutes.")
     ] = False,
