@@ -34,8 +34,10 @@ def _described(descriptor: int) -> str:
 if _log:
     import httpx
 
+    from arcbed_agent.cloud.transport import Transport
+
     _fsync, _replace, _unlink = os.fsync, os.replace, os.unlink
-    _send = httpx.AsyncClient.send
+    _send, _answer = httpx.AsyncClient.send, Transport._answer
 
     def fsync(descriptor: int) -> None:
         _point(f"fsync {_described(descriptor)}")
@@ -49,15 +51,21 @@ if _log:
         _point(f"unlink {Path(path).name}")
         _unlink(path, **options)
 
-    async def send(self, request, **options):
+    async def between_points(request, send):
         task = asyncio.current_task()
         if task is not None and task.get_coro().__qualname__ == "Notifications.run":
-            return await _send(self, request, **options)
+            return await send()
         name = f"{request.method} {request.url.path.rstrip('/').rpartition('/')[2]}"
         _point(f"before {name}")
-        answer = await _send(self, request, **options)
+        answer = await send()
         _point(f"after {name}")
         return answer
 
+    async def to_himds(self, request, **options):
+        return await between_points(request, lambda: _send(self, request, **options))
+
+    async def to_the_cloud(self, request):
+        return await between_points(request, lambda: _answer(self, request))
+
     os.fsync, os.replace, os.unlink = fsync, replace, unlink
-    httpx.AsyncClient.send = send
+    httpx.AsyncClient.send, Transport._answer = to_himds, to_the_cloud
