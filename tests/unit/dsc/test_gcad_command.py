@@ -178,3 +178,29 @@ def test_hanging_script_is_reported(package):
     done = gcad("test", package(document=document), "--script-seconds", "0.3")
 
     assert (done.returncode, "nxScript:nxScript:Timeout" in done.stdout) == (3, True)
+
+
+def test_root_that_is_mistyped_is_wrong_usage_and_not_made(package, tmp_path):
+    done = gcad("test", package(), "--set", "--root", tmp_path / "machien")
+
+    assert done.returncode == 2
+    assert done.stderr == f"gcad test: --root {tmp_path}/machien is no folder\n"
+    assert not (tmp_path / "machien").exists()
+
+
+def test_reasons_with_several_lines_stay_below_their_resource(package, machine):
+    (machine / "a.txt").write_text("first\nsecond\n")
+    document = """
+instance of nxFile as $F
+{
+ ResourceID = "[nxFile]one";
+ DestinationPath = "/a.txt";
+ Contents = "wanted";
+};
+"""
+
+    done = gcad("test", package(document=document), "--root", machine)
+
+    lines = done.stdout.splitlines()[2:-1]
+    assert len(lines) == 3
+    assert all(line.startswith(" " * 16) for line in lines)

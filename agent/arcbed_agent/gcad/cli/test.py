@@ -24,6 +24,8 @@ from arcbed_agent.gcad.metaconfig import AUDIT_AND_SET
 from arcbed_agent.gcad.package import Package, PackageError, open_package
 
 NOT_COMPLIANT = 3
+#: Before what is said of a resource; its texts may have lines.
+_DEEP = " " * 16
 
 
 def test_package(arguments: argparse.Namespace) -> int:
@@ -35,6 +37,9 @@ def test_package(arguments: argparse.Namespace) -> int:
     parameters = [_parameter(text) for text in arguments.parameter]
     if None in parameters:
         print("gcad test: a parameter has the form '<ResourceID>;<Property>=<value>'", file=sys.stderr)
+        return 2
+    if not Path(arguments.root).is_dir():
+        print(f"gcad test: --root {arguments.root} is no folder", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="gcad-test-") as folder:
         try:
@@ -86,7 +91,7 @@ def _print(evaluation: Evaluation, *, with_properties: bool) -> None:
     for result in evaluation.resources:
         print(f"  {result.compliance_status:<12}  {result.resource_id}")
         for reason in result.reasons:
-            print(f"                {reason.code}: {reason.phrase}")
+            print(f"{_DEEP}{reason.code}: {reason.phrase}".replace("\n", f"\n{_DEEP}"))
         if with_properties:
             _print_properties(result)
     compliant = sum(result.compliance_status == COMPLIANT for result in evaluation.resources)
