@@ -97,8 +97,8 @@ images: $(STAMP) base-image ## Build the images: fakecloud, machine, agent, prox
 packages: $(STAMP) ## Build the agent's .deb, and .rpm where rpmbuild is, into dist/ (AGENT_VERSION=1.68.0.0: another version)
 	@$(BIN)/python agent/packaging/build.py $(if $(AGENT_VERSION),--version $(AGENT_VERSION))
 
-up: $(STAMP) ## Start a control plane in the background and say how to use it
-	@$(BIN)/arcbed start
+up: $(STAMP) ## Start a control plane in the background and say how to use it (PORT=9443: on another port)
+	@$(BIN)/arcbed start $(if $(PORT),--port $(PORT))
 
 clean: ## Remove what make made
 	@rm -rf $(VENV) .venvs reports .mypy_cache .ruff_cache .pytest_cache
