@@ -12,26 +12,20 @@ import zipfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+from scripted import BLOBS, START, FakeIdentity, Home, ScriptedService, refusal
 
 from arcbed_agent.archives import ArchiveLimits
-from arcbed_agent.cloud.transport import UnreachableError
-from arcbed_agent.config import AgentConfig, LocalConfig
 from arcbed_agent.extd.daemon import Extd
 from arcbed_agent.gc_logs import PolicyFormatter
 from arcbed_agent.governor import Governor
-from arcbed_agent.host.layout import Layout
 from arcbed_agent.logging import Redactor, open_log
 from arcbed_cloud.clock import Keeper
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-VM_ID = "99999999-9999-4999-8999-999999999999"
-GAS = "https://weu-gas.test"
-BLOBS = "https://packages.test"
 NEVER = "2099-01-01T00:00:00Z"
 COMMANDS = ("install", "enable", "disable", "update", "uninstall")
 #: What every command of a made handler does first: a line for each run, in a file that outlives all versions.
@@ -70,24 +64,13 @@ def _member(name: str) -> zipfile.ZipInfo:
     return made
 
 
-def refusal(status: int, code: str, **headers: str) -> httpx.Response:
-    return httpx.Response(status, json={"error": {"code": code, "message": "no"}}, headers=headers)
-
-
 @dataclass
-class FakeGas:
-    """Global and regional service, and a place for packages; `script` puts answers before the real ones."""
+class FakeGas(ScriptedService):
+    """The service as extd sees it."""
 
-    clock: Keeper
-    items: dict[str, dict[str, Any]] = field(default_factory=dict)
-    files: dict[str, bytes] = field(default_factory=dict)
-    reports: list[dict[str, Any]] = field(default_factory=list)
+    KIND = "extensions"
     statuses: list[dict[str, Any]] = field(default_factory=list)
-    requests: list[tuple[datetime, httpx.Request]] = field(default_factory=list)
-    scripted: list[tuple[str, Any]] = field(default_factory=list)
-    generation: int = 1
     operations: int = 0
-    away: bool = False
     last_seq: int = 0
     sequences: dict[str, int] = field(default_factory=dict)
 
@@ -148,12 +131,6 @@ class FakeGas:
         self.items[name] |= {"desiredState": "uninstalled", "operation": self.operation("delete")}
         self.generation += 1
 
-    def script(self, word: str, *answers: Any) -> None:
-        self.scripted.extend((word, answer) for answer in answers)
-
-    def asked(self, method: str, word: str) -> list[tuple[datetime, httpx.Request]]:
-        return [one for one in self.requests if one[1].method == method and word in str(one[1].url)]
-
     def finals(self, name: str = "sample") -> list[dict[str, Any]]:
         """Reports that ended an operation."""
         return [one for one in self.reports if one["name"] == name and one["state"] != "InProgress"]
@@ -161,48 +138,8 @@ class FakeGas:
     def phases(self, name: str = "sample") -> list[str]:
         return [one["phase"] for one in self.reports if one["name"] == name]
 
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append((self.clock.now(), request))
-        if self.away:
-            raise httpx.ConnectError("network is unreachable")
-        for entry in self.scripted:
-            if entry[0] in str(request.url):
-                self.scripted.remove(entry)
-                if isinstance(entry[1], Exception):
-                    raise entry[1]
-                return entry[1]
-        return self.real(request)
-
-    def real(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path
-        if path == "/discovery":
-            return httpx.Response(200, json={"endpoint": GAS})
-        if request.url.host == "packages.test":
-            return self.blob(request)
-        assert request.headers["authorization"] == "Bearer machine"
-        assert path.startswith(f"/virtualMachines/{VM_ID}/extensions")
-        return self.pull(request) if request.method == "GET" else self.take(request)
-
-    def blob(self, request: httpx.Request) -> httpx.Response:
-        assert "authorization" not in request.headers
-        if request.url.path not in self.files:
-            return httpx.Response(404, headers={"x-ms-error-code": "BlobNotFound"})
-        content = self.files[request.url.path]
-        etag = f'"{hashlib.sha256(content).hexdigest()[:8]}"'
-        start = 0
-        if (wanted := request.headers.get("range")) and request.headers.get("if-range") == etag:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
-        headers = {"etag": etag}
-        if start:
-            headers["content-range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        return httpx.Response(206 if start else 200, content=content[start:], headers=headers)
-
-    def pull(self, request: httpx.Request) -> httpx.Response:
-        etag = f'"extensions.{self.generation}"'
-        if request.headers.get("if-none-match") == etag:
-            return httpx.Response(304, headers={"x-arc-next-seconds": "300"})
-        document = {"generation": self.generation, "nextSeconds": 300, "value": list(self.items.values())}
-        return httpx.Response(200, json=document, headers={"etag": etag})
+    def content(self, path: str) -> bytes | None:
+        return self.files.get(path)
 
     def take(self, request: httpx.Request) -> httpx.Response:
         words = request.url.path.split("/")
@@ -232,37 +169,11 @@ class FakeGas:
             self.generation += 1
 
 
-class FakeIdentity:
-    """What himds would say."""
-
-    def __init__(self) -> None:
-        self.machine = AgentConfig(
-            subscription_id="s", resource_group="g", resource_name="web-01", tenant_id="t",
-            location="westeurope", cloud="AzureCloud", vm_id=VM_ID,
-        )  # fmt: skip
-        self.lost = False
-
-    def config(self) -> AgentConfig:
-        return self.machine
-
-    async def token(self, resource: str = "", *, bypass_cache: bool = False) -> str:
-        if self.lost:
-            raise UnreachableError("http://localhost:40342", "himds does not answer")
-        return "machine"
-
-    async def tags(self) -> Mapping[str, str]:
-        return {}
-
-    async def close(self) -> None:
-        return None
-
-
 @dataclass
-class ExtdBed:
+class ExtdBed(Home):
     """A machine's folder, its service, and as many starts of extd as the test makes."""
 
-    root: Path
-    clock: Keeper
+    LOG = "gc_ext_log"
     service: FakeGas
     identity: FakeIdentity = field(default_factory=FakeIdentity)
     chance: random.Random = field(default_factory=lambda: random.Random("extd"))
@@ -277,10 +188,6 @@ class ExtdBed:
         return made
 
     @property
-    def layout(self) -> Layout:
-        return Layout(self.root)
-
-    @property
     def runs_file(self) -> Path:
         return self.root / "runs"
 
@@ -292,18 +199,8 @@ class ExtdBed:
     def handler(self, scripts: Mapping[str, str] | None = None, **manifest: Any) -> bytes:
         return handler(self.runs_file, scripts, **manifest)
 
-    def configure(self, **values: Any) -> None:
-        config = LocalConfig.load(self.layout)
-        for name, value in {"endpoints.gas": "https://gas.test", **values}.items():
-            config = config.with_value(name, value)
-        config.save(self.layout)
-
     def folder(self, version: str = "1.0.0", kind: str = "Sample") -> Path:
         return self.layout["extensions"] / f"Arcbed.Test.{kind}-{version}"
-
-    def log_text(self) -> str:
-        path = self.layout["gc_ext_log"]
-        return path.read_text() if path.exists() else ""
 
     def make_extd(self) -> Extd:
         log, redactor = logging.Logger("gc_ext"), Redactor()  # noqa: LOG001 - one for each start

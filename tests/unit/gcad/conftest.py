@@ -11,26 +11,20 @@ import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from scripted import BLOBS, START, FakeIdentity, Home, ScriptedService, refusal
 
-from arcbed_agent.cloud.transport import UnreachableError
-from arcbed_agent.config import AgentConfig, LocalConfig
+from arcbed_agent.config import LocalConfig
 from arcbed_agent.gc_logs import open_policy_log
 from arcbed_agent.gcad.daemon import Gcad
 from arcbed_agent.gcad.governed import GovernedProcesses
 from arcbed_agent.gcad.package import Limits
-from arcbed_agent.host.layout import Layout
 from arcbed_cloud.clock import Keeper
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-VM_ID = "99999999-9999-4999-8999-999999999999"
-GAS = "https://weu-gas.test"
-BLOBS = "https://packages.test"
 
 
 def mof(path: Path, contents: str = "wanted\n", name: str = "FilePolicy") -> str:
@@ -68,22 +62,11 @@ def package(document: str, name: str = "FilePolicy", kind: str = "AuditAndSet", 
     return made.getvalue()
 
 
-def refusal(status: int, code: str, **headers: str) -> httpx.Response:
-    return httpx.Response(status, json={"error": {"code": code, "message": "no"}}, headers=headers)
-
-
 @dataclass
-class FakeService:
-    """Global and regional service, and a place for packages; `script` puts answers before the real ones."""
+class FakeService(ScriptedService):
+    """The service as gcad sees it."""
 
-    clock: Keeper
-    items: dict[str, dict[str, Any]] = field(default_factory=dict)
-    files: dict[str, bytes] = field(default_factory=dict)
-    reports: list[dict[str, Any]] = field(default_factory=list)
-    requests: list[tuple[datetime, httpx.Request]] = field(default_factory=list)
-    scripted: list[tuple[str, Any]] = field(default_factory=list)
-    generation: int = 1
-    away: bool = False
+    KIND = "assignments"
     dropped: list[str] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)
 
@@ -114,64 +97,15 @@ class FakeService:
         del self.items[name]
         self.generation += 1
 
-    def script(self, word: str, *answers: Any) -> None:
-        self.scripted.extend((word, answer) for answer in answers)
-
-    def asked(self, method: str, word: str) -> list[tuple[datetime, httpx.Request]]:
-        return [one for one in self.requests if one[1].method == method and word in str(one[1].url)]
-
     @property
     def pulls(self) -> list[tuple[datetime, httpx.Request]]:
         return self.asked("GET", "/assignments")
 
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append((self.clock.now(), request))
-        if self.away:
-            raise httpx.ConnectError("network is unreachable")
-        for entry in self.scripted:
-            if entry[0] in str(request.url):
-                self.scripted.remove(entry)
-                if isinstance(entry[1], Exception):
-                    raise entry[1]
-                return entry[1]
-        return self.real(request)
+    def content(self, path: str) -> bytes | None:
+        return self.files.get(path.strip("/").removesuffix(".zip"))
 
-    def real(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path
-        if path == "/discovery":
-            return httpx.Response(200, json={"endpoint": GAS})
-        if request.url.host == "packages.test":
-            return self.blob(request)
-        assert request.headers["authorization"] == "Bearer machine"
-        assert path.startswith(f"/virtualMachines/{VM_ID}/")
-        if path.endswith("/assignments"):
-            return self.pull(request)
-        return self.take(request)
-
-    def blob(self, request: httpx.Request) -> httpx.Response:
-        assert "authorization" not in request.headers
-        content = self.files[request.url.path.strip("/").removesuffix(".zip")]
-        etag = f'"{hashlib.sha256(content).hexdigest()[:8]}"'
-        start = 0
-        if (wanted := request.headers.get("range")) and request.headers.get("if-range") == etag:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
-        headers = {"etag": etag}
-        if start:
-            headers["content-range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        return httpx.Response(206 if start else 200, content=content[start:], headers=headers)
-
-    def pull(self, request: httpx.Request) -> httpx.Response:
-        etag = f'"assignments.{self.generation}"'
-        if request.headers.get("if-none-match") == etag:
-            return httpx.Response(304, headers={"x-arc-next-seconds": "300"})
-        document = {
-            "generation": self.generation,
-            "nextSeconds": 300,
-            "retentionSeconds": 1_209_600,
-            "value": list(self.items.values()),
-            "dropped": self.dropped,
-        }
-        return httpx.Response(200, json=document | self.more, headers={"etag": etag})
+    def more_wanted(self) -> Mapping[str, Any]:
+        return {"retentionSeconds": 1_209_600, "dropped": self.dropped, **self.more}
 
     def take(self, request: httpx.Request) -> httpx.Response:
         words = request.url.path.split("/")
@@ -188,40 +122,11 @@ class FakeService:
         return httpx.Response(201, json={"applied": applied})
 
 
-class FakeIdentity:
-    """What himds would say."""
-
-    def __init__(self) -> None:
-        self.machine = AgentConfig(
-            subscription_id="s", resource_group="g", resource_name="web-01", tenant_id="t",
-            location="westeurope", cloud="AzureCloud", vm_id=VM_ID,
-        )  # fmt: skip
-        self.named: dict[str, str] = {}
-        self.tokens: list[tuple[str, bool]] = []
-        self.lost = False
-
-    def config(self) -> AgentConfig:
-        return self.machine
-
-    async def token(self, resource: str = "", *, bypass_cache: bool = False) -> str:
-        self.tokens.append((resource, bypass_cache))
-        if self.lost:
-            raise UnreachableError("http://localhost:40342", "himds does not answer")
-        return "machine"
-
-    async def tags(self) -> Mapping[str, str]:
-        return self.named
-
-    async def close(self) -> None:
-        return None
-
-
 @dataclass
-class GcadBed:
+class GcadBed(Home):
     """A machine's folder, its service, and as many starts of gcad as the test makes."""
 
-    root: Path
-    clock: Keeper
+    LOG = "gc_agent_log"
     service: FakeService
     identity: FakeIdentity = field(default_factory=FakeIdentity)
     chance: random.Random = field(default_factory=lambda: random.Random("gcad"))
@@ -229,25 +134,11 @@ class GcadBed:
     governed: bool = False
 
     @property
-    def layout(self) -> Layout:
-        return Layout(self.root)
-
-    @property
     def target(self) -> Path:
         return self.root / "etc/motd"
 
-    def configure(self, **values: Any) -> None:
-        config = LocalConfig.load(self.layout)
-        for name, value in {"endpoints.gas": "https://gas.test", **values}.items():
-            config = config.with_value(name, value)
-        config.save(self.layout)
-
     def folder(self, name: str) -> Path:
         return self.layout["configurations"] / name
-
-    def log_text(self, key: str = "gc_agent_log") -> str:
-        path = self.layout[key]
-        return path.read_text() if path.exists() else ""
 
     def make(self) -> Gcad:
         log = logging.getLogger("test.gcad")

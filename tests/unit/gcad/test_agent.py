@@ -8,10 +8,9 @@ from itertools import pairwise
 
 import httpx
 import pytest
+from scripted import GAS, VM_ID, refusal
 
 from arcbed_agent.config import AgentConfig
-
-from .conftest import GAS, VM_ID, refusal
 
 LINE = re.compile(
     r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\] \[PID \d+\] \[TID \d+\] \[[\w ]+\] \[[A-Z]+\] "

@@ -10,11 +10,12 @@ import zipfile
 
 import httpx
 import pytest
+from scripted import BLOBS, GAS, VM_ID, refusal
 
 from arcbed_agent.gcad.dsc.mof import read
 from arcbed_agent.gcad.package import Limits
 
-from .conftest import BLOBS, GAS, VM_ID, mof, package, refusal
+from .conftest import mof, package
 
 
 class Broken(httpx.AsyncByteStream):

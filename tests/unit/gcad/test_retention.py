@@ -6,8 +6,7 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-
-from .conftest import VM_ID
+from scripted import VM_ID
 
 WINDOW = timedelta(seconds=1_209_600)
 SECOND = timedelta(seconds=1)
