@@ -135,3 +135,11 @@ def test_process_id_left_by_a_crash_is_not_taken_for_a_control_plane(arcbed, tmp
     (state / "fakecloud.json").write_text(json.dumps({"port": 1, "pid": os.getpid()}))
     assert arcbed("status", "--state", str(state)).returncode == 3
     assert arcbed("stop", "--state", str(state)).returncode == 0
+
+
+def test_engine_that_does_not_run_is_told_in_a_line_with_what_to_do(arcbed, tmp_path):
+    done = arcbed("down", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "arcbed: no Docker engine answers: it does not run; start one, or point DOCKER_HOST at one\n"
+    )

@@ -156,10 +156,20 @@ def connected() -> docker.DockerClient:
         client = docker.from_env(timeout=SECONDS)
         client.ping()
     except DockerException as error:
-        raise BedError(
-            f"no Docker engine answers ({error}); start one, or point DOCKER_HOST at one"
-        ) from error
+        raise BedError(f"no Docker engine answers{_why(error)}") from error
     return client
+
+
+def _why(error: BaseException) -> str:
+    """What keeps the engine from answering, and what to do; the SDK wraps the cause in several others."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    if any(isinstance(one, PermissionError) for one in causes):
+        return ": this user may not use it; join the group docker, or run as root"
+    if any(isinstance(one, FileNotFoundError | ConnectionRefusedError) for one in causes):
+        return ": it does not run; start one, or point DOCKER_HOST at one"
+    return f" ({error}); start one, or point DOCKER_HOST at one"
 
 
 def told(error: DockerException) -> BedError:
