@@ -9,12 +9,22 @@ import pytest
 from extensions import SUCCEED, ExtdBed, refusal
 from handler_contract import COMMAND_CLOCK, appears
 
+from arcbed_agent.config import LocalConfig
 from arcbed_agent.extd import commands
 from arcbed_agent.extd.daemon import Extd
+from arcbed_agent.governor import choose, wishes
 
 MULTI = {"supportsMultipleExtensions": True}
 #: Waits until the test lets it go on.
 GATE = "mkfifo gate && touch waits && read go < gate\n"
+
+
+@pytest.fixture
+async def bed(bed):
+    """With one governor for all starts of extd: two in one process reap each other's children."""
+    wished = wishes(LocalConfig.load(bed.layout))
+    bed.governor = await choose(wished, owner="extd", root=bed.root, clock=bed.clock)
+    return bed
 
 
 async def waits(bed: ExtdBed, extd: Extd, version: str = "1.0.0") -> None:
