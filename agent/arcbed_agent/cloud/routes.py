@@ -107,6 +107,23 @@ class Routes(httpx.AsyncBaseTransport):
             await self._through.aclose()
 
 
+async def answered(way: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+    """The whole answer to `request`. Not through httpx's client, which would cost as much as all the rest.
+
+    What that adds, cookies, redirects and credentials of the environment, is what an agent has no use for.
+
+    Raises:
+        httpx.TransportError: there is none.
+    """
+    answer = await way.handle_async_request(request)
+    answer.request = request
+    try:
+        await answer.aread()
+    finally:
+        await answer.aclose()
+    return answer
+
+
 class _Body(httpx.AsyncByteStream):
     """The body of an answer."""
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from arcbed_agent import AGENT_VERSION
-from arcbed_agent.cloud.routes import Routes, trust
+from arcbed_agent.cloud.routes import Routes, answered, trust
 from arcbed_agent.config import LocalConfig
 
 #: Seconds of real time.
@@ -156,11 +156,7 @@ class Transport:
         with _reached(url):
             target = _target(url, tuple((params or {}).items()))
             request = self._request(method, target, sent, timeout, content=content, data=form)
-            answer = await self._answer(request)
-            try:
-                await answer.aread()
-            finally:
-                await answer.aclose()
+            answer = await answered(self._way, request)
         if answer.status_code >= 400:
             raise refusal(answer)
         return answer
@@ -176,7 +172,9 @@ class Transport:
             CloudError: an answer of 400 or more.
         """
         with _reached(url):
-            answer = await self._answer(self._request(method, _target(url), headers or {}, TIMEOUT))
+            request = self._request(method, _target(url), headers or {}, TIMEOUT)
+            answer = await self._way.handle_async_request(request)
+        answer.request = request
         try:
             if answer.status_code >= 400:
                 await answer.aread()
@@ -190,15 +188,6 @@ class Transport:
     ) -> httpx.Request:
         sent = {**self._headers, "x-ms-client-request-id": new_guid(self._chance), **headers}
         return httpx.Request(method, url, headers=sent, extensions={"timeout": timeout.as_dict()}, **more)
-
-    async def _answer(self, request: httpx.Request) -> httpx.Response:
-        """The head of the answer. Not through httpx's client, which would cost as much as all the rest.
-
-        What it adds, cookies, redirects and credentials of the environment, is what an agent has no use for.
-        """
-        answer = await self._way.handle_async_request(request)
-        answer.request = request
-        return answer
 
 
 @lru_cache(maxsize=64)

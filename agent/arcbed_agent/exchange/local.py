@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import httpx
 
 from arcbed_agent.clock import Clock
-from arcbed_agent.cloud.routes import Way
+from arcbed_agent.cloud.routes import Way, answered
 from arcbed_agent.cloud.transport import CloudError, UnreachableError, refusal
 from arcbed_agent.config import AgentConfig
 from arcbed_agent.errors import AgentError
@@ -64,9 +64,7 @@ class Himds:
     ) -> None:
         self._layout = layout
         self._clock = clock
-        self._http = httpx.AsyncClient(
-            trust_env=False, timeout=_TIMEOUT, headers={"Metadata": "true"}, transport=inner or Way()
-        )
+        self._way = inner or Way()
         self._base = ""
         self._tokens: dict[str, tuple[str, float, datetime]] = {}
         self._tags: dict[str, str] = {}
@@ -125,16 +123,21 @@ class Himds:
 
     async def close(self) -> None:
         """Drop connections."""
-        await self._http.aclose()
+        await self._way.aclose()
 
     async def _get(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
         base = self._base or await self._find()
+        request = httpx.Request(
+            "GET",
+            f"{base}{path}",
+            params={"api-version": VERSION, **query},
+            headers={"Metadata": "true", **(headers or {})},
+            extensions={"timeout": _TIMEOUT.as_dict()},
+        )
         try:
-            return await self._http.get(
-                f"{base}{path}", params={"api-version": VERSION, **query}, headers=headers
-            )
+            return await answered(self._way, request)
         except httpx.HTTPError as error:
             self._base = ""
             raise UnreachableError(f"{base}{path}", str(error) or type(error).__name__) from error

@@ -43,6 +43,7 @@ class Challenges:
     def __init__(self, folder: Path, *, shown: Callable[[Path], str] = str) -> None:
         self._folder = folder
         self._shown = shown
+        self._group: int | None = None
         self._keys: dict[str, tuple[str, asyncio.TimerHandle]] = {}
 
     def open(self) -> None:
@@ -52,9 +53,11 @@ class Challenges:
             UnsafeFolderError: see there.
         """
         make_folder(self._folder, mode=0o750)
+        with suppress(KeyError):
+            self._group = grp.getgrnam(GROUP).gr_gid
         with self._opened() as folder:
             os.fchmod(folder, 0o750)
-            _give_to_group(folder)
+            self._give_to_group(folder)
             for name in os.listdir(folder):  # noqa: PTH208 - by descriptor
                 if name.endswith(".key"):
                     os.unlink(name, dir_fd=folder)
@@ -72,7 +75,7 @@ class Challenges:
             descriptor = os.open(name, flags, 0o600, dir_fd=folder)
             try:
                 os.write(descriptor, secret.encode())
-                _give_to_group(descriptor)
+                self._give_to_group(descriptor)
                 os.fchmod(descriptor, 0o640)
             finally:
                 os.close(descriptor)
@@ -104,6 +107,12 @@ class Challenges:
         with suppress(OSError), self._opened() as folder:
             os.unlink(name, dir_fd=folder)
 
+    def _give_to_group(self, descriptor: int) -> None:
+        """To group `himds`, where there was one when himds started, and we may."""
+        if self._group is not None:
+            with suppress(PermissionError):
+                os.fchown(descriptor, -1, self._group)
+
     @contextmanager
     def _opened(self) -> Iterator[int]:
         """The folder by descriptor, so that it cannot be swapped between check and use."""
@@ -120,9 +129,3 @@ class Challenges:
             yield folder
         finally:
             os.close(folder)
-
-
-def _give_to_group(descriptor: int) -> None:
-    """To group `himds`, where there is one and we may."""
-    with suppress(KeyError, PermissionError):
-        os.fchown(descriptor, -1, grp.getgrnam(GROUP).gr_gid)

@@ -300,15 +300,17 @@ async def test_keys_of_an_earlier_himds_are_removed_at_start(bed, get):
     assert not path.exists()
 
 
-async def test_key_files_go_to_group_himds_where_there_is_one(himds, get, monkeypatch):
+async def test_key_files_go_to_group_himds_where_there_is_one(bed, get, monkeypatch):
     class Entry:
         gr_gid = os.getgid()
 
     asked = []
     monkeypatch.setattr("arcbed_agent.himds.challenge.grp.getgrnam", lambda name: asked.append(name) or Entry)
-    path = key_file(await get(himds.server.port, TOKEN))
-    assert asked == ["himds"]
-    assert path.stat().st_gid == os.getgid()
+    async with bed.running() as himds:
+        await bed.connect(himds)
+        path = key_file(await get(himds.server.port, TOKEN))
+        assert asked == ["himds"]
+        assert path.stat().st_gid == os.getgid()
 
 
 @given(raw=st.binary(max_size=300))
