@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BROKEN = 2
 INTERRUPTED = 130
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ALL_STOPPED = "everything that was started has been stopped"
 
 StateOption = Annotated[
@@ -41,6 +43,11 @@ STATE = Path(".arcbed/state")
 def console(*, record: bool = False) -> Console:
     """The terminal; plain lines where it is none."""
     return Console(highlight=False, soft_wrap=False, record=record)
+
+
+def short(text: str) -> str:
+    """`text` with an ellipsis for each GUID, for lines that only say what is going on."""
+    return GUID.sub("…", text)
 
 
 def me() -> str:

@@ -6,8 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.status import Status
+from rich.table import Table
 from rich.text import Text
 
+from arcbed.cli.console import short
 from arcbed.harness.clauses import catalogue
 from arcbed.harness.recorder import Event, Step, StoryRun
 
@@ -34,8 +36,13 @@ class Progress:
 
     def event(self, _story: StoryRun, _step: Step, event: Event) -> None:
         """Details, for who wants them."""
-        if self._verbose:
-            self._console.print(Text(f"      {event.mark:>3} {event.title}", "dim"), overflow="ellipsis")
+        if not self._verbose:
+            return
+        line = Table.grid(padding=(0, 1))
+        line.add_column(width=9, justify="right")
+        line.add_column(overflow="fold")
+        line.add_row(Text(event.mark, "dim"), Text(short(event.title), "dim"))
+        self._console.print(line)
 
     def step_ended(self, _story: StoryRun, step: Step) -> None:
         """One line, and for a failure what was promised and what was seen."""

@@ -184,6 +184,23 @@ async def test_step_that_a_person_stops_is_not_called_broken(on_paper):
     assert out.file.getvalue().splitlines()[-1].startswith("  STOPPED one")
 
 
+async def test_verbose_run_shows_what_was_done_below_its_step_without_guids(on_paper):
+    guid = "11111111-1111-4111-8111-111111111111"
+
+    async def story(bed):
+        async with bed.step("one"):
+            bed.recorder.event("http", f"GET /subscriptions/{guid}/resourceGroups/" + "g" * 90, mark="200")
+
+    out = Console(file=io.StringIO(), width=80)
+    await runner.run_one(scenario(story), seed="7", observers=[Progress(out, verbose=True)])
+    lines = out.file.getvalue().splitlines()
+    first = next(at for at, line in enumerate(lines) if line.startswith("      200 GET"))
+    assert "ok one" in lines[first + 3]
+    assert all(line.startswith(" " * 10) for line in lines[first + 1 : first + 3])
+    told = "".join(line[10:].rstrip() for line in lines[first : first + 3])
+    assert told == "GET/subscriptions/…/resourceGroups/" + "g" * 90
+
+
 @pytest.mark.parametrize(
     ("stories", "code"),
     [

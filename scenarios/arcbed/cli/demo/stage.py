@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -11,10 +9,10 @@ from rich.rule import Rule
 from rich.status import Status
 from rich.text import Text
 
+from arcbed.cli.console import short
 from arcbed.harness.recorder import Event, Step, StoryRun
 
 INDENT = 4
-GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Stage:
@@ -75,7 +73,7 @@ class Stage:
 
     def _http(self, event: Event) -> None:
         line = Text("  ").append(event.mark, "green" if event.mark < "4" else "yellow")
-        title = GUID.sub("…", event.title)
+        title = short(event.title)
         if (title, event.mark) == self._last:
             return  # the next of many polls
         self._last = (title, event.mark)
