@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,9 +59,7 @@ def execute(
     api = engine.client.api
     began = clock.monotonic()
     begun = api.exec_create(container, bounded, environment=dict(env or {}), tty=terminal, user=user)["Id"]
-    # The SDK's types cannot say that what comes back depends on `demux`.
-    written: Any = api.exec_start(begun, tty=terminal, demux=not terminal)
-    out, err = ((text or b"").decode(errors="replace") for text in ((written, b"") if terminal else written))
+    out, err = (text.decode(errors="replace") for text in _written(api, begun, terminal=terminal))
     code = int(api.exec_inspect(begun)["ExitCode"])
     return Completed(
         tuple(shown or command),
@@ -69,6 +68,32 @@ def execute(
         err,
         clock.monotonic() - began,
     )
+
+
+def _written(api: Any, begun: str, *, terminal: bool) -> tuple[bytes, bytes]:
+    """What a command writes to both streams until it ends; at a terminal all is in the first.
+
+    Not by the SDK's `exec_start`, which goes on with the socket below the answer and so loses what has come
+    in one piece with the answer's head: on a busy computer all that a quick command says, now and then.
+    """
+    body = {"Tty": terminal, "Detach": False}
+    answer = api._post_json(api._url("/exec/{0}/start", begun), data=body, stream=True, timeout=None)
+    api._raise_for_status(answer)
+    return (answer.content, b"") if terminal else both_streams(answer.content)
+
+
+def both_streams(content: bytes) -> tuple[bytes, bytes]:
+    """Standard output and standard error of `content`, in which each piece has a head of eight bytes.
+
+    Source: Docker Engine API, "Attach to a container", stream format.
+    """
+    found: dict[int, list[bytes]] = {1: [], 2: []}
+    at = 0
+    while at < len(content):
+        stream, length = struct.unpack_from(">BxxxL", content, at)
+        found[stream].append(content[at + 8 : at + 8 + length])
+        at += 8 + length
+    return b"".join(found[1]), b"".join(found[2])
 
 
 def script(engine: Engine, container: str, lines: Sequence[str]) -> str:
