@@ -28,7 +28,8 @@ def wished(names: list[str]) -> st.SearchStrategy[Wish]:
     """Wishes for some of the extensions."""
     fails = st.sampled_from([""] * 12 + [*COMMANDS, "package"])
     when = st.sampled_from(["then", "then", "then", "together", "meanwhile", "unheard"])
-    return st.builds(Wish, st.sampled_from(WISHES), st.sampled_from(names), fails, when)
+    what, name, held = st.sampled_from(WISHES), st.sampled_from(names), st.sampled_from(COMMANDS)
+    return st.builds(Wish, what, name, fails, when, held)
 
 
 def lives(longest: int) -> st.SearchStrategy[list[Step]]:

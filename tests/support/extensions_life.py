@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,12 +12,12 @@ from typing import Any
 from extensions import ExtdBed
 from extensions_service import Service
 from extensions_trace import (
-    HOLD,
     Given,
     Handler,
     Heard,
     Labels,
     contradiction,
+    gate,
     read,
     replay,
     traced,
@@ -53,12 +54,14 @@ class Wish:
         when: ``then``: the machine hears of it before anything else happens; ``together``: it hears of it
             with the next; ``meanwhile``: the next comes while a command of it runs; ``unheard``: the line is
             cut while a command of it runs, until it has ended.
+        holds: that command.
     """
 
     what: str
     name: str
     fails: str = ""
     when: str = "then"
+    holds: str = "install"
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class Life:
         self.given: dict[str, Given] = {}
         self.gates: list[int] = []
         self.held = 0
+        self.holds = ""
         self.heard: list[Heard] = []
 
     # -- what happens ----------------------------------------------------------------------------------------
@@ -169,10 +173,10 @@ class Life:
             await self.befall(step, extd)
         else:
             if step.when in {"meanwhile", "unheard"}:
-                self.hold()
+                self.hold(step.holds)
             self.wish(step)
             if step.when != "together":
-                await self.bed.pull(extd, 1)
+                await self.pull(extd)
                 self.hear(extd)
             if step.when == "unheard":
                 await self.end_unheard(extd)
@@ -183,10 +187,9 @@ class Life:
 
     def hear(self, extd: Any) -> None:
         """Keep what the machine has heard of while a command runs."""
-        lines = self.trace.read_text().splitlines() if self.trace.exists() else []
-        if not self.held or not lines or lines[-1].startswith("ends"):
+        if not self.held or not self.waits:
             return
-        begun = sum(line.startswith("begins") for line in lines)
+        begun = sum(line.startswith("begins") for line in self.trace.read_text().splitlines())
         known = [(one.name, one.wanted.operation_id[:8]) for one in extd.store]
         self.heard += [Heard(begun, name, operation) for name, operation in known if operation]
 
@@ -197,26 +200,39 @@ class Life:
         await self.bed.pull(extd, 1)
         self.service.away = away
 
-    def hold(self) -> None:
-        """Until the end of the next step, a command that runs goes on, and time passes all the same."""
-        if not self.held:
-            os.mkfifo(self.gate)
+    async def pull(self, extd: Any) -> None:
+        """The machine hears of what is wanted; returns when all is done or a command is held."""
+        extd.poke()
+        passing = asyncio.ensure_future(self.bed.clock.advance(seconds=1))
+        if self.held:
+            while not passing.done() and not self.waits:
+                await asyncio.to_thread(self.trace.exists)
             self.bed.clock.let_pass(COMMAND_CLOCK)
+        await passing
+        await self.bed.quiet()
+
+    @property
+    def waits(self) -> bool:
+        """Whether the command that is to be held has begun."""
+        last = self.trace.read_text().splitlines()[-1:] if self.trace.exists() else []
+        return last != [] and last[0].startswith("begins") and last[0].split()[4] == self.holds
+
+    def hold(self, command: str) -> None:
+        """Until the end of the next step this command does not end, and time passes all the same."""
+        if not self.holds:
+            self.holds = command
+            os.mkfifo(gate(self.trace, command))
         self.held = 2
 
     def release(self) -> None:
         """Commands end, and time waits for them."""
-        if self.gate.exists():
-            self.gates.append(os.open(self.gate, os.O_RDWR | os.O_NONBLOCK))
-            self.gate.unlink()
+        if self.holds:
+            pipe = gate(self.trace, self.holds)
+            self.gates.append(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+            pipe.unlink()
             os.write(self.gates[-1], b"go\n")
         self.bed.clock.let_pass()
-        self.held = 0
-
-    @property
-    def gate(self) -> Path:
-        """What commands wait at."""
-        return self.trace.with_name(self.trace.name + HOLD)
+        self.held, self.holds = 0, ""
 
     async def befall(self, what: str, extd: Any) -> None:
         if what == "lose answers":

@@ -30,9 +30,7 @@ _BEGINS = (
     f'printf "begins %s KIND %s COMMAND %s %s\\n" "${LABEL}" "$AZURE_GUEST_AGENT_EXTENSION_VERSION" '
     '"$ConfigSequenceNumber" "${ConfigExtensionName:--}" >> FILE\n'
 )
-#: While there is a pipe of this name beside the file, commands wait for a line.
-HOLD = ".hold"
-_WAITS = f"[ -p FILE{HOLD} ] && read -r go < FILE{HOLD}\n"
+_WAITS = "[ -p FILE.COMMAND ] && read -r go < FILE.COMMAND\n"
 _ENDS = f'printf "ends %s CODE\\n" "${LABEL}" >> FILE\nexit CODE\n'
 
 
@@ -42,9 +40,14 @@ def traced(file: Path, kind: str, fails: str, **manifest: Any) -> bytes:
     for command in COMMANDS:
         code = "9" if command == fails else "0"
         says = SUCCEED if command == "enable" and code == "0" else ""
-        begins = _BEGINS.replace("KIND", kind).replace("COMMAND", command)
-        scripts[command] = (begins + _WAITS + says + _ENDS.replace("CODE", code)).replace("FILE", str(file))
+        script = (_BEGINS + _WAITS + says + _ENDS).replace("COMMAND", command).replace("CODE", code)
+        scripts[command] = script.replace("KIND", kind).replace("FILE", str(file))
     return handler(Path("/dev/null"), scripts, **manifest)
+
+
+def gate(file: Path, command: str) -> Path:
+    """While there is a pipe of this name, the command waits there for a line."""
+    return file.with_name(f"{file.name}.{command}")
 
 
 class Labels:
