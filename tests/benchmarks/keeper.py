@@ -2,7 +2,9 @@
 
 - task wake-ups a second in one process, with a thousand tasks;
 - over the clock's channel (a Unix socket), with one process and with ten;
-- simulated days a real second of one machine with its real agent over TLS: connected, and cut off.
+- simulated days a real second of one machine with its real agent over TLS: connected, and cut off; and what
+  each process used of the CPU for one of them, which a busy computer changes less;
+- what one call over TLS costs a client, by what it is made with.
 """
 
 from __future__ import annotations
@@ -10,19 +12,29 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import ssl
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import AF_UNIX, socket
 
+import httpcore
+import httpx
 import uvloop
+from probe import cpu_seconds
 
 from arcbed.harness import Bed, CloudOptions
 from arcbed.harness.tally import Tally
 from arcbed_agent.clock import open_clock
+from arcbed_agent.cloud.endpoints import CONTRACT
+from arcbed_agent.cloud.streams import Connections
+from arcbed_agent.cloud.transport import Transport, UnreachableError
+from arcbed_agent.config import LocalConfig
 from arcbed_cloud.clock import Channel, Keeper, listening
 
 HERE = Path(__file__).parent
@@ -93,36 +105,87 @@ async def work(address: str, number: int) -> None:
             await task.sleep(60)
 
 
-@asynccontextmanager
-async def onboarded(*, cuttable: bool):
-    """A bed and its one machine, connected for an hour."""
-    async with Bed(CloudOptions(seed="bench", clock="stepped", start="2026-03-01")) as bed:
+@dataclass(frozen=True)
+class Pace:
+    """Simulated days a second, requests to the cloud a day, and seconds of CPU time a day by process."""
+
+    days: float
+    requests: int
+    seconds: Mapping[str, float]
+
+    def __str__(self) -> str:
+        used = ", ".join(f"{name} {seconds:.2f}" for name, seconds in self.seconds.items())
+        return f"{used}; {sum(self.seconds.values()):.2f} in all"
+
+
+async def pace(length: float, *, connected: bool) -> Pace:
+    """The pace of one machine that has been connected for an hour, with the network or without."""
+    async with AsyncExitStack() as stack:
+        bed = await stack.enter_async_context(
+            Bed(CloudOptions(seed="bench", clock="stepped", start="2026-03-01"))
+        )
         await bed.cloud.register()
         await bed.cloud.new_group("rg-arcbed")
-        machine = await bed.machine("web-01", cuttable=cuttable)
+        machine = await bed.machine("web-01", cuttable=not connected)
         done = await machine.connect()
         assert done.exit_code == 0, done.output
         await bed.advance(hours=1)
-        yield bed, machine
-
-
-async def connected(length: float) -> tuple[float, int, float]:
-    """Days a second, requests a day, milliseconds each."""
-    async with onboarded(cuttable=False) as (bed, _):
+        if not connected:
+            await stack.enter_async_context(machine.cut_off())
+        daemons = {"himds": machine.host._himds, "gcad": machine.host._gcad, "extd": machine.host._extd}
+        pids = {name: daemon._child.pid for name, daemon in daemons.items()}
+        pids["cloud"] = bed.cloud.host._child.pid
         since = await bed.time.now()
+        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         began = time.perf_counter()
         until = await bed.advance(days=length)
         took = time.perf_counter() - began
+        used = {name: (cpu_seconds(pid) - before[name]) / length for name, pid in pids.items()}
         asked = (await Tally(bed).events(since, until))["count"]
-    return length / took, int(asked / length), 1_000 * took / asked
+    return Pace(length / took, int(asked / length), used)
 
 
-async def cut_off(length: float) -> float:
-    """Days a second."""
-    async with onboarded(cuttable=True) as (bed, machine), machine.cut_off():
-        began = time.perf_counter()
-        await bed.advance(days=length)
-        return length / (time.perf_counter() - began)
+async def calls(count: int) -> dict[str, float]:
+    """Milliseconds of this process' CPU time for one call over TLS, by client; the last two reach nobody."""
+    async with Bed(CloudOptions(seed="bench")) as bed, AsyncExitStack() as stack:
+        trusted = ssl.create_default_context(cafile=bed.cloud.env["caFile"])
+        plain = await stack.enter_async_context(httpx.AsyncClient(verify=trusted, trust_env=False))
+        bare = await stack.enter_async_context(httpcore.AsyncConnectionPool(ssl_context=trusted))
+        ours = await stack.enter_async_context(
+            httpcore.AsyncConnectionPool(ssl_context=trusted, network_backend=Connections())
+        )
+        agent = await stack.enter_async_context(
+            Transport(LocalConfig({"tls.caBundle": bed.cloud.env["caFile"]}))
+        )
+        query = f"location=westeurope&api-version={CONTRACT}"
+        url = f"{bed.cloud.env['armEndpoint']}/his/discovery?{query}"
+        nobody = "https://127.0.0.1:1/"
+        ways: dict[str, Callable[[], Awaitable[object]]] = {
+            "httpx": lambda: plain.get(url),
+            "bare httpcore": lambda: bare.request("GET", url),
+            "bare httpcore, connections of the agent": lambda: ours.request("GET", url),
+            "the agent's": lambda: agent.send("GET", url),
+            "httpx, nobody answers": lambda: _in_vain(plain.get(nobody)),
+            "the agent's, nobody answers": lambda: _in_vain(agent.send("GET", nobody)),
+        }
+        return {name: await _cost(way, count) for name, way in ways.items()}
+
+
+async def _in_vain(call: Awaitable[object]) -> None:
+    try:
+        await call
+    except (httpx.ConnectError, UnreachableError):
+        return
+    raise AssertionError("somebody answered")
+
+
+async def _cost(call: Callable[[], Awaitable[object]], count: int) -> float:
+    for _ in range(20):
+        await call()
+    began = time.process_time()
+    for _ in range(count):
+        await call()
+    return 1_000 * (time.process_time() - began) / count
 
 
 def main() -> None:
@@ -149,20 +212,21 @@ def main() -> None:
         for processes, aim in ((1, "-"), (10, "4,000")):
             rate = runner.run(over_channel(processes, 10_000))
             row(f"wake-ups a second, channel, {processes} process(es)", f"{rate:,.0f}", aim)
-    pace, requests, each = asyncio.run(connected(options.days))
-    gone = asyncio.run(cut_off(options.days))
-    row(
-        "days a second, one connected machine over TLS",
-        f"{pace:.2f} ({requests:,} requests a day, {each:.1f} ms each)",
-        "0.25",
-    )
-    row("days a second, one machine that reaches nobody", f"{gone:.2f}", "0.5")
+    for client, milliseconds in asyncio.run(calls(500)).items():
+        row(f"client CPU a call over TLS: {client}", f"{milliseconds:.2f} ms", "-")
+    there = asyncio.run(pace(options.days, connected=True))
+    away = asyncio.run(pace(options.days, connected=False))
+    asked = f"{there.days:.2f} ({there.requests:,} requests a day)"
+    row("days a second, one connected machine over TLS", asked, "0.25")
+    row("CPU seconds of such a day", str(there), "-")
+    row("days a second, one machine that reaches nobody", f"{away.days:.2f}", "0.5")
+    row("CPU seconds of such a day", str(away), "-")
     if options.write:
         head = (
             "# How fast a bed's time goes\n\n"
             f"Written by `tests/benchmarks/keeper.py --write` on {Keeper().now():%Y-%m-%d}: "
             f"{os.cpu_count()} cores; load average {load} (1, 5, 15 minutes)\nbefore it began. "
-            "Agents run asyncio and httpx, the control plane uvloop.\n\n"
+            "Agents run asyncio, the control plane uvloop.\n\n"
             "| what | figure | aim |\n|---|--:|--:|\n"
         )
         (HERE / "KEEPER.md").write_text(head + "\n".join(rows) + "\n")
