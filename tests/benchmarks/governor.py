@@ -21,9 +21,14 @@ from arcbed_agent.clock import SystemClock
 from arcbed_agent.governor import BACK_ENDS, Governor, Limit, Wishes, choose
 
 HERE = Path(__file__).parent
-STARTS, GROUPS, SECONDS = 40, 4, 20
+STARTS, GROUPS, SECONDS, CHILDREN = 40, 4, 20, 200
 BURN = ["sh", "-c", "while :; do :; done"]
 REST = ["sleep", "1000"]
+BOMB = [
+    "sh",
+    "-c",
+    f"i=0; while [ $i -lt {CHILDREN} ]; do sh -c 'while :; do :; done' & i=$((i+1)); done; wait",
+]
 
 
 @dataclass
@@ -34,6 +39,7 @@ class Costs:
         start_ms: median, more than asyncio's own.
         busy: percent of a core for each group with a burner at 5 %.
         idle: the same for a group in which nothing runs.
+        bomb: percent of a core for one group of `CHILDREN` burners at 5 % together.
         account_us: one reading of a group's account.
     """
 
@@ -41,13 +47,15 @@ class Costs:
     start_ms: float
     busy: float
     idle: float
+    bomb: float
     account_us: float
 
     def row(self) -> str:
         """A row of the table."""
         aim = 2.0 if self.name == "signals" else 0.1
         met = "met" if max(self.busy, self.idle) < aim and self.start_ms < 30 else "not met"
-        figures = f"{self.start_ms:.1f} | {self.busy:.3f} | {self.idle:.3f} | {self.account_us:.0f}"
+        running = f"{self.busy:.3f} | {self.idle:.3f} | {self.bomb:.2f}"
+        figures = f"{self.start_ms:.1f} | {running} | {self.account_us:.0f}"
         return f"| {self.name} | {figures} | 30 ms, {aim} %: {met} |"
 
 
@@ -77,17 +85,17 @@ async def starts(governor: Governor) -> float:
     return statistics.median(more) * 1000
 
 
-async def running(governor: Governor, command: list[str]) -> float:
+async def running(governor: Governor, command: list[str], groups: int = GROUPS) -> float:
     """Percent of a core that the daemon takes for each group."""
-    for number in range(GROUPS):
+    for number in range(groups):
         await governor.launch(command, name=f"group{number}", limit=Limit(5))
-    await asyncio.sleep(2)  # noqa: TID251 - what starting cost is over
+    await asyncio.sleep(2 if groups > 1 else 10)  # noqa: TID251 - what starting cost is over
     begun, used = time.perf_counter(), time.process_time()
     await asyncio.sleep(SECONDS)  # noqa: TID251 - the span that is measured
     spent = 100 * (time.process_time() - used) / (time.perf_counter() - begun)
-    for number in range(GROUPS):
+    for number in range(groups):
         await governor.end(f"group{number}")
-    return spent / GROUPS
+    return spent / groups
 
 
 async def account(governor: Governor) -> float:
@@ -112,6 +120,7 @@ async def measure(name: str) -> Costs | str:
             await starts(governor),
             await running(governor, BURN),
             await running(governor, REST),
+            await running(governor, BOMB, groups=1),
             await account(governor),
         )
     finally:
@@ -127,8 +136,9 @@ def page(found: dict[str, Costs | str]) -> str:
         "# What limiting CPU costs\n",
         f"Written by `tests/benchmarks/governor.py --write` on {day}: {where}; load average {load}.\n",
         f"Start: median of {STARTS}. Running: {GROUPS} groups for {SECONDS} s, percent of a core for each.\n",
-        "| back end | start, ms more | busy group, % | idle group, % | account, us | aim |",
-        "|---|--:|--:|--:|--:|---|",
+        "| back end | start, ms more | busy group, % | idle group, % "
+        f"| {CHILDREN} burners, % | account, us | aim |",
+        "|---|--:|--:|--:|--:|--:|---|",
         *(costs.row() for costs in found.values() if isinstance(costs, Costs)),
         "",
         *(f"- not measured: {name}: {why}" for name, why in found.items() if isinstance(why, str)),
