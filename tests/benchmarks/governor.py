@@ -136,8 +136,10 @@ def page(found: dict[str, Costs | str]) -> str:
         "# What limiting CPU costs\n",
         f"Written by `tests/benchmarks/governor.py --write` on {day}: {where}; load average {load}.\n",
         f"Start: median of {STARTS}. Running: {GROUPS} groups for {SECONDS} s, percent of a core for each.\n",
-        "| back end | start, ms more | busy group, % | idle group, % "
-        f"| {CHILDREN} burners, % | account, us | aim |",
+        (
+            "| back end | start, ms more | busy group, % | idle group, % "
+            f"| {CHILDREN} burners, % | account, us | aim |"
+        ),
         "|---|--:|--:|--:|--:|--:|---|",
         *(costs.row() for costs in found.values() if isinstance(costs, Costs)),
         "",
