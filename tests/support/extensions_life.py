@@ -263,8 +263,10 @@ class Life:
         if "version" in wish.what or "upgrade" in wish.what:
             self.versions[kind] = "1.1.0" if self.versions[kind] == "1.0.0" else "1.0.0"
         more: dict[str, Any] = {"extensionName": wish.name} if KINDS[kind] else {}
+        desired = "disabled" if wish.what == "disable" else "enabled"
         if wish.what == "automatic upgrade":
             more["operation"] = self.service.operation("upgrade")
+            desired = self.service.items[wish.name]["desiredState"]
         if wish.fails == "package":
             more["package"] = None
         self.service.put(
@@ -272,7 +274,7 @@ class Life:
             name=wish.name,
             kind=kind,
             version=self.versions[kind],
-            desiredState="disabled" if wish.what == "disable" else "enabled",
+            desiredState=desired,
             **more,
         )
 
