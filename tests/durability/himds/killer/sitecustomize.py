@@ -32,12 +32,10 @@ def _described(descriptor: int) -> str:
 
 
 if _log:
-    import httpx
-
-    from arcbed_agent.cloud.transport import Transport
+    from arcbed_agent.cloud.routes import Way
 
     _fsync, _replace, _unlink = os.fsync, os.replace, os.unlink
-    _send, _answer = httpx.AsyncClient.send, Transport._answer
+    _answer = Way.handle_async_request
 
     def fsync(descriptor: int) -> None:
         _point(f"fsync {_described(descriptor)}")
@@ -51,21 +49,15 @@ if _log:
         _point(f"unlink {Path(path).name}")
         _unlink(path, **options)
 
-    async def between_points(request, send):
+    async def answer(self, request):
         task = asyncio.current_task()
         if task is not None and task.get_coro().__qualname__ == "Notifications.run":
-            return await send()
+            return await _answer(self, request)
         name = f"{request.method} {request.url.path.rstrip('/').rpartition('/')[2]}"
         _point(f"before {name}")
-        answer = await send()
+        answered = await _answer(self, request)
         _point(f"after {name}")
-        return answer
-
-    async def to_himds(self, request, **options):
-        return await between_points(request, lambda: _send(self, request, **options))
-
-    async def to_the_cloud(self, request):
-        return await between_points(request, lambda: _answer(self, request))
+        return answered
 
     os.fsync, os.replace, os.unlink = fsync, replace, unlink
-    httpx.AsyncClient.send, Transport._answer = to_himds, to_the_cloud
+    Way.handle_async_request = answer
