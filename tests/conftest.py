@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from running import RunningCloud, serve
+
+# Assertions of these explain themselves as those of tests do; it has to be said before anybody imports them.
+pytest.register_assert_rewrite("handler_contract", "handler_rules", "extensions_life", "extensions_trace")
+
+from running import RunningCloud, serve  # noqa: E402 - see above
 
 
 @pytest.fixture(scope="session")

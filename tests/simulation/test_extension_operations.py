@@ -16,12 +16,9 @@ from unittest import mock
 
 import pytest
 from extensions import COMMANDS
+from extensions_life import LINES, NAMES, WISHES, Kill, Life, Step, Wish
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-
-pytest.register_assert_rewrite("extensions_life", "extensions_trace")
-
-from extensions_life import LINES, NAMES, WISHES, Kill, Life, Step, Wish  # noqa: E402 - see above
 
 
 def wished(names: list[str]) -> st.SearchStrategy[Wish]:

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import pytest
-
-pytest.register_assert_rewrite("handler_contract", "handler_rules")
-
-from extensions import ExtdBed  # noqa: E402 - assertions of the modules above are to explain themselves
+from extensions import ExtdBed
 
 
 @pytest.fixture
