@@ -62,6 +62,12 @@ def mark(operation: Operation, folder: Folder, name: str, *, enabled: bool) -> N
         folder.write_configuration_state(configuration, "enabled" if enabled else "disabled")
 
 
+def enabled(operation: Operation, name: str) -> bool:
+    """Whether the configuration `name` is enabled now."""
+    others = operation.tools.store.of_handler(operation.goal.handler)
+    return any(one.enabled for one in others if one.wanted.extension_name == name)
+
+
 def suspend(operation: Operation, names: list[str]) -> None:
     """A change of version has disabled the configurations called `names`."""
     for one in operation.tools.store.of_handler(operation.goal.handler):

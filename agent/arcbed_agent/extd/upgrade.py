@@ -82,6 +82,8 @@ async def _disable(operation: Operation, old: Folder, manifest: Manifest) -> dic
     codes: dict[str, str] = {}
     begun = operation.ran(f"takeover:{operation.goal.version}")
     for name in operation.plan["enabled"]:
+        if not operation.ran(operation.key("disable", old, name)) and not several.enabled(operation, name):
+            continue  # by its own operation, which came between, over a restart
         codes[name] = await _of_old(operation, "disable", old, manifest, name)
         if not begun:
             several.suspend(operation, [name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 
+import httpx
 import pytest
 from extensions import SUCCEED, ExtdBed, refusal
 from handler_contract import COMMAND_CLOCK, appears
@@ -150,6 +151,22 @@ async def both(bed: ExtdBed, extd: Extd) -> None:
     for name in ("first", "second"):
         bed.service.put(bed.handler(**MULTI), name=name, extensionName=name)
         await bed.pull(extd)
+
+
+@pytest.mark.rule("several.version-change")
+async def test_a_change_of_version_does_not_disable_what_was_deleted_while_it_waited_over_a_restart(bed):
+    async with bed.running(end=False) as extd:
+        await both(bed, extd)
+        bed.service.script("__1.1.0.zip?", *[httpx.ConnectError("not now")] * 9)
+        bed.service.put(bed.handler(**MULTI), name="first", extensionName="first", version="1.1.0")
+        await bed.pull(extd, 1)
+        bed.service.delete("second")
+        await bed.pull(extd, 1)
+    bed.service.scripted.clear()
+    async with bed.running() as extd:
+        await bed.pull(extd, 60)
+    disabled = [run for run in bed.runs if " disable " in run]
+    assert disabled == ["1.0.0 disable 0 second", "1.0.0 disable 1 first"]
 
 
 @pytest.mark.rule("several.version-change")
