@@ -42,8 +42,10 @@ def test_run_that_is_interrupted_leaves_no_process(tmp_path, number, code):
     # The folder's name is long enough for Unix sockets to need care.
     place = tmp_path / ("long-" * 20)
     place.mkdir()
+    # A shell's background jobs ignore Ctrl+C, and so would what they start.
+    heard = ["env", "--default-signal=INT"]
     run = subprocess.Popen(
-        [BIN / "arcbed", "run", "onboarding", "--report", tmp_path / "report"],
+        [*heard, BIN / "arcbed", "run", "onboarding", "--report", tmp_path / "report"],
         env={**os.environ, "TMPDIR": str(place)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
