@@ -26,7 +26,7 @@ from arcbed_agent.governor.group import Counters
 from arcbed_agent.governor.processes import Member
 
 PERIOD = 0.1
-LONGEST = 1.0
+LONGEST = 0.5
 #: A tree that uses nothing is looked at ever less often, at last so often.
 IDLE = 0.05
 #: The same after `RESTING` seconds. What it then overspends when it wakes up is paid back like all else.
@@ -35,8 +35,6 @@ REST, RESTING = 0.25, 30.0
 UNLIMITED = 1.0
 #: The controller takes at most this part of a core; with very many processes the period grows instead.
 CONTROLLER_SHARE = 0.01
-#: Looks at a busy tree in a period: to stop it, to let it run, and before it has run for its share.
-LOOKS = 4
 #: Shares of a period that a busy tree keeps when it was woken late.
 CARRY = 4
 #: Sleeping less is not worth a look.
@@ -366,5 +364,5 @@ class DutyCycle:
                 tree.turn(census.get(tree.name, {}), now)
             cost = time.thread_time() - begun
             for tree in due:
-                tree.period = min(LONGEST, max(PERIOD, LOOKS * cost / CONTROLLER_SHARE))
+                tree.period = min(LONGEST, max(PERIOD, 2 * cost / CONTROLLER_SHARE))
         return min(tree.due for tree in self._trees)
