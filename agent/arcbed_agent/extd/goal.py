@@ -28,7 +28,6 @@ class Package:
 
     uri: str
     sha256: str = ""
-    size_bytes: int = 0
     catalog_uri: str = ""
     catalog_sha256: str = ""
 
@@ -189,11 +188,9 @@ def _object(value: object, member: str) -> dict[str, Any] | None:
 def _package(document: Mapping[str, Any] | None) -> Package | None:
     if not document or not document.get("uri"):
         return None
-    size = document.get("sizeBytes")
     return Package(
         uri=str(document["uri"]),
         sha256=str(document.get("sha256") or ""),
-        size_bytes=size if isinstance(size, int) else 0,
         catalog_uri=str(document.get("catalogUri") or ""),
         catalog_sha256=str(document.get("catalogSha256") or ""),
     )

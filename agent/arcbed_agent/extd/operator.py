@@ -172,7 +172,7 @@ class Operator:
         now = self._store.get(extension.name)
         if now is None or now.goal != extension.goal:
             return False
-        work = Work(goal=extension.goal, picked_up=bool(goal.operation_id))
+        work = Work(goal=extension.goal)
         self._store.put(replace(now, work=work.to_json()), power_loss=True)
         text = "Operation %s of '%s' (%s %s) begins: sequence number %d, %s"
         self._log.info(

@@ -33,7 +33,6 @@ class Work(Kept):
         goal: what it is for, as `Goal.to_json`.
         plan: what was decided at its beginning, so that a second start decides the same.
         runs: steps that have begun: commands with exit code and output once they have ended.
-        picked_up: the service knows that it is being carried out.
         phase: as in reports.
         until: when waiting for the handler's status ends, RFC 3339; empty while it is not waited for.
     """
@@ -41,7 +40,6 @@ class Work(Kept):
     goal: dict[str, Any]
     plan: dict[str, Any] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    picked_up: bool = False
     phase: str = ""
     until: str = ""
 

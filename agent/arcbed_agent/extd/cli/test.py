@@ -31,6 +31,7 @@ from arcbed_agent.extd.cli import verdicts
 from arcbed_agent.extd.cli.offline import HOST, Offered, OfflineIdentity, OfflineService
 from arcbed_agent.extd.cli.verdicts import BROKEN, Ran, Verdict
 from arcbed_agent.extd.daemon import Extd
+from arcbed_agent.extd.failure import MANIFEST_MISSING
 from arcbed_agent.extd.folder import Folder
 from arcbed_agent.extd.manifest import Manifest, ManifestError
 from arcbed_agent.gc_logs import PolicyFormatter
@@ -151,7 +152,9 @@ def _manifest(path: Path) -> bytes:
         members = archives.checked_members(archive, limits)
         found = sorted((one for one in members if one.endswith("HandlerManifest.json")), key=len)
         if not found:
-            raise ManifestError(1002, "HandlerManifest.json was not found in the extension package")
+            raise ManifestError(
+                MANIFEST_MISSING, "HandlerManifest.json was not found in the extension package"
+            )
         return archive.read(members[found[0]])
 
 
