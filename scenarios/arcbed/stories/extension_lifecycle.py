@@ -205,7 +205,7 @@ async def loses_its_package(stage: Stage) -> None:
 
     async with bed.step(
         "With another publisher's key on the machine, its catalogue is refused",
-        ["extension.package-is-checked"],
+        ["extension.catalogue-is-signed"],
     ):
         if (await web.command("gpg", "--version")).exit_code:
             raise NotCoveredError("gpg is not installed")
@@ -219,7 +219,10 @@ async def loses_its_package(stage: Stage) -> None:
         equal("nothing ran", stage.ran(kind), [])
         key.write_text((await bed.cloud.admin.read("extensions/key")).decode())
 
-    async with bed.step("Published again, it is installed by another PUT", ["extension.package-is-checked"]):
+    async with bed.step(
+        "Published again, it is installed by another PUT",
+        ["extension.package-is-checked", "extension.catalogue-is-signed"],
+    ):
         await extensions.publish(bed, "several_at_once")
         await stage.put("other", kind, forceUpdateTag="again")
         equal("in ARM", await stage.settled("other"), "Succeeded")
